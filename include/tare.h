@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define TARE_MUST_CHECK __attribute__((warn_unused_result))
+#define TARE_MUST_CHECK        __attribute__((warn_unused_result))
 #define TARE_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
 #define TARE_MUST_CHECK
@@ -42,8 +42,9 @@ typedef enum tare_status {
 #define TARE_ERROR_TEXT_BYTES 512
 
 /**
- * A caller-owned error. Functions that can fail take a pointer to one as their last parameter (NULL allowed) and write
- * it only when they fail; no allocation is involved, so running out of memory can be reported too.
+ * A caller-owned error. Functions that can fail take a pointer to one as their last parameter (NULL
+ * allowed) and write it only when they fail; no allocation is involved, so running out of memory
+ * can be reported too.
  */
 typedef struct tare_error {
     tare_status code;

@@ -13,7 +13,8 @@
 
 Test(error, prepend_keeps_the_first_text_and_one_line) {
     tare_error err;
-    cr_assert_eq(tare_fail(&err, TARE_UNSUPPORTED, "rank is %d,\nexpected %d", 3, 4), TARE_UNSUPPORTED);
+    cr_assert_eq(tare_fail(&err, TARE_UNSUPPORTED, "rank is %d,\nexpected %d", 3, 4),
+                 TARE_UNSUPPORTED);
     tare_error_prepend(&err, "node '%s': ", "Conv_2");
     cr_assert_str_eq(err.text, "node 'Conv_2': rank is 3, expected 4");
     cr_assert_eq(err.code, TARE_UNSUPPORTED);
@@ -72,7 +73,8 @@ Test(map, sets_replaces_and_removes_many_keys) {
         tare_map_remove(&map, tare_arena_printf(&arena, "key%d", i));
     }
     for (int i = 0; i < 5000; i++) {
-        cr_assert_eq(tare_map_get(&map, tare_arena_printf(&arena, "key%d", i)), i % 2 == 0 ? NULL : (void *)&values[i]);
+        cr_assert_eq(tare_map_get(&map, tare_arena_printf(&arena, "key%d", i)),
+                     i % 2 == 0 ? NULL : (void *)&values[i]);
     }
     cr_assert(tare_map_set(&map, "key4", &values[1]));
     cr_assert_eq(tare_map_get(&map, "key4"), &values[1]);

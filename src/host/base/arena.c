@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_BLOCK_BYTES ((size_t)16 * 1024)
+#define FIRST_BLOCK_BYTES   ((size_t)16 * 1024)
 #define LARGEST_BLOCK_BYTES ((size_t)1024 * 1024)
-#define BLOCK_ALIGNMENT ((size_t)64)
+#define BLOCK_ALIGNMENT     ((size_t)64)
 
 typedef struct tare_arena_block {
     struct tare_arena_block *next;

@@ -12,13 +12,15 @@ typedef struct tare_arena {
     size_t used_bytes;               /**< sum of what was asked for */
 } tare_arena;
 
-/** Makes an empty arena; allocates nothing. An arena of zero bytes (static, = {0}) is also valid. */
+/** Makes an empty arena; allocates nothing. An arena of zero bytes (static, = {0}) is also valid.
+ */
 void tare_arena_init(tare_arena *arena);
 
 /** Releases everything and leaves an empty arena. NULL allowed. */
 void tare_arena_release(tare_arena *arena);
 
-/** `bytes` zeroed bytes aligned for any type and to 64 bytes when bytes >= 64, or NULL when memory runs out. bytes == 0 gives a valid pointer. */
+/** `bytes` zeroed bytes aligned for any type and to 64 bytes when bytes >= 64, or NULL when memory
+ * runs out. bytes == 0 gives a valid pointer. */
 void *tare_arena_alloc(tare_arena *arena, size_t bytes);
 
 /** Zeroed array of `count` elements of `size` bytes; NULL also when the product overflows. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Functions that this project does not use, made into compile errors (force-included by the build). */
+/** Functions that this project does not use, made into compile errors (force-included by the
+ * build). */
 #ifndef TARE_BASE_BANNED_H
 #define TARE_BASE_BANNED_H
 

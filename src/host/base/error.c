@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A message travels through terminals and JSON as one line, and file or node names in it may hold anything. */
+/* A message travels through terminals and JSON as one line, and file or node names in it may hold
+ * anything. */
 static void flatten_control_characters(char *text) {
     for (; *text != '\0'; text++) {
         if ((unsigned char)*text < 0x20 || *text == 0x7f) {
@@ -61,9 +62,9 @@ tare_status tare_fail_memory(tare_error *err, size_t bytes, const char *what) {
 }
 
 const char *tare_status_text(tare_status status) {
-    static const char *const names[] = {"ok",        "invalid argument", "invalid model", "unsupported",
-                                        "not found", "input/output",     "out of memory", "backend",
-                                        "cancelled", "internal"};
+    static const char *const names[] = {
+        "ok",           "invalid argument", "invalid model", "unsupported", "not found",
+        "input/output", "out of memory",    "backend",       "cancelled",   "internal"};
     const size_t index = (size_t)status;
     return index < sizeof names / sizeof names[0] ? names[index] : "unknown";
 }

@@ -2,8 +2,9 @@
 /**
  * Failing with a status and a text.
  *
- * Who detects a failure calls tare_fail() with what, where, the expected and the actual value; frames above may only put
- * a place in front with tare_error_prepend(). All functions accept err == NULL.
+ * Who detects a failure calls tare_fail() with what, where, the expected and the actual value;
+ * frames above may only put a place in front with tare_error_prepend(). All functions accept err ==
+ * NULL.
  */
 #ifndef TARE_BASE_ERROR_H
 #define TARE_BASE_ERROR_H
@@ -22,7 +23,8 @@ tare_status tare_fail_memory(tare_error *err, size_t bytes, const char *what);
 /** The name of a status, such as "invalid model". Never NULL. */
 const char *tare_status_text(tare_status status);
 
-/** Returns from the calling function with the status of `call` unless it is TARE_OK. Only where nothing is owned. */
+/** Returns from the calling function with the status of `call` unless it is TARE_OK. Only where
+ * nothing is owned. */
 #define TARE_TRY(call)                                                                             \
     do {                                                                                           \
         const tare_status tare_try_status_ = (call);                                               \
@@ -31,7 +33,8 @@ const char *tare_status_text(tare_status status);
         }                                                                                          \
     } while (0)
 
-/** Stores the status of `call` in `status` and goes to `done` unless it is TARE_OK. Where something is owned. */
+/** Stores the status of `call` in `status` and goes to `done` unless it is TARE_OK. Where something
+ * is owned. */
 #define TARE_TRY_DONE(status, call)                                                                \
     do {                                                                                           \
         (status) = (call);                                                                         \

@@ -19,8 +19,8 @@ struct tare_output {
 
 static tare_status fail_errno(tare_error *err, const char *verb, const char *path) {
     const int number = errno;
-    return tare_fail(err, number == ENOENT ? TARE_NOT_FOUND : TARE_IO, "cannot %s '%s': %s", verb, path,
-                     strerror(number));
+    return tare_fail(err, number == ENOENT ? TARE_NOT_FOUND : TARE_IO, "cannot %s '%s': %s", verb,
+                     path, strerror(number));
 }
 
 tare_status tare_mapping_open(tare_mapping *mapping, const char *path, tare_error *err) {
@@ -103,7 +103,8 @@ tare_status tare_output_open(tare_output **result, const char *path, tare_error 
     }
     out->fd = mkstemp(out->temporary);
     if (out->fd < 0) {
-        const tare_status status = tare_fail(err, TARE_IO, "cannot write '%s': %s", path, strerror(errno));
+        const tare_status status =
+            tare_fail(err, TARE_IO, "cannot write '%s': %s", path, strerror(errno));
         output_free(out);
         return status;
     }

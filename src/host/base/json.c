@@ -13,12 +13,12 @@ tare_status tare_json_read(json_t **out, const char *path, tare_error *err) {
 
     *out = NULL;
     TARE_TRY(tare_mapping_open(&mapping, path, err));
-    *out = json_loadb(mapping.data == NULL ? "" : (const char *)mapping.data, mapping.bytes, JSON_REJECT_DUPLICATES,
-                      &where);
+    *out = json_loadb(mapping.data == NULL ? "" : (const char *)mapping.data, mapping.bytes,
+                      JSON_REJECT_DUPLICATES, &where);
     tare_mapping_release(&mapping);
     if (*out == NULL) {
-        return tare_fail(err, TARE_INVALID_ARGUMENT, "'%s' line %d column %d: %s", path, where.line, where.column,
-                         where.text);
+        return tare_fail(err, TARE_INVALID_ARGUMENT, "'%s' line %d column %d: %s", path, where.line,
+                         where.column, where.text);
     }
     return TARE_OK;
 }

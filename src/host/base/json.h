@@ -10,7 +10,8 @@
 /** Parses a file; duplicate keys are errors. The caller releases with json_decref(). */
 TARE_MUST_CHECK tare_status tare_json_read(json_t **out, const char *path, tare_error *err);
 
-/** Writes indented JSON with keys in insertion order and a final line break; complete or not at all. */
+/** Writes indented JSON with keys in insertion order and a final line break; complete or not at
+ * all. */
 TARE_MUST_CHECK tare_status tare_json_write(const json_t *json, const char *path, tare_error *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** A hash map from text to pointer. Keys are borrowed and must outlive the map; memory comes from an arena. */
+/** A hash map from text to pointer. Keys are borrowed and must outlive the map; memory comes from
+ * an arena. */
 #ifndef TARE_BASE_MAP_H
 #define TARE_BASE_MAP_H
 
@@ -13,7 +14,8 @@ typedef struct tare_map {
     size_t count, capacity; /**< capacity is zero or a power of two */
 } tare_map;
 
-/** Makes an empty map whose table grows in `arena` (old tables stay there until the arena is released). */
+/** Makes an empty map whose table grows in `arena` (old tables stay there until the arena is
+ * released). */
 void tare_map_init(tare_map *map, tare_arena *arena);
 
 /** The value of `key`, or NULL. */
