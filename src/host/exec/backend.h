@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * What a backend is: a table of kernels, memory, and the reductions that statistics need.
+ *
+ * A kernel is prepared once per node of a plan (weights repacked, primitives created) and then run
+ * once per inference, by several threads at the same time on different data: what prepare leaves
+ * behind is read-only for run.
+ */
+#ifndef TARE_EXEC_BACKEND_H
+#define TARE_EXEC_BACKEND_H
+
+#include "ir/graph.h"
+
+/** How the elements of a value lie in memory. dims are always in ONNX's order. */
+typedef enum tare_layout {
+    TARE_LAYOUT_PLAIN,        /**< row-major in the order of dims */
+    TARE_LAYOUT_CHANNELS_LAST /**< ranks 3 to 5: axis 1 is the innermost, the others keep their
+                                 order */
+} tare_layout;
+
+/** Type, shape and layout of one operand. Dense: no gaps. */
+typedef struct tare_desc {
+    tare_dtype dtype;
+    int rank;
+    int64_t dims[TARE_MAX_RANK];
+    tare_layout layout;
+} tare_desc;
+
+/** Elements and bytes of an operand (shapes in a plan are concrete and small enough). */
+int64_t tare_desc_count(const tare_desc *desc);
+size_t tare_desc_bytes(const tare_desc *desc);
+
+/** The distance in elements between neighbours on each ONNX axis. */
+void tare_desc_strides(int64_t *strides, const tare_desc *desc);
+
+/** Which layouts a kernel wants; the planner puts reorder steps where they do not hold. */
+typedef enum tare_layout_rule {
+    TARE_LAYOUT_RULE_PLAIN,  /**< all operands plain */
+    TARE_LAYOUT_RULE_LAST,   /**< non-constant inputs of rank 3 to 5 and all outputs of these ranks
+                                channels-last */
+    TARE_LAYOUT_RULE_FOLLOW, /**< inputs in any layout, mixed too; outputs of the rank of an input
+                                that is channels-last are channels-last, else plain */
+    TARE_LAYOUT_RULE_ANY     /**< inputs in any layout, outputs plain */
+} tare_layout_rule;
+
+/** Operations a kernel may apply to its result before storing it. */
+typedef enum tare_epilogue_kind {
+    TARE_EPILOGUE_CLIP,       /**< min(max(x, a), b); Relu is a = 0, b = +inf */
+    TARE_EPILOGUE_LEAKY_RELU, /**< x < 0 ? a x : x */
+    TARE_EPILOGUE_SIGMOID,
+    TARE_EPILOGUE_TANH,
+    TARE_EPILOGUE_SWISH,        /**< x sigmoid(x) */
+    TARE_EPILOGUE_HARD_SIGMOID, /**< min(max(a x + b, 0), 1) */
+    TARE_EPILOGUE_HARD_SWISH,   /**< x min(max(a x + b, 0), 1) */
+    TARE_EPILOGUE_ADD           /**< x + y, y an extra input of the output's shape and layout */
+} tare_epilogue_kind;
+
+typedef struct tare_epilogue {
+    tare_epilogue_kind kind;
+    float a, b;
+} tare_epilogue;
+
+#define TARE_MAX_EPILOGUES 4
+
+/** What prepare gets and fills. */
+typedef struct tare_prepare {
+    const tare_node *node; /**< for messages */
+    const void *attrs;     /**< the operator's typed attributes (ops/attrs.h) */
+    size_t input_count;
+    const tare_desc *inputs; /**< rank -1: this optional input is left out */
+    const tare_tensor *const
+        *constants; /**< per input: its contents when they are constant, else NULL */
+    size_t output_count;
+    const tare_desc *outputs; /**< rank -1: this output is not wanted */
+    size_t epilogue_count;    /**< 0 unless the kernel's row says it takes epilogues */
+    const tare_epilogue *epilogues;
+    void *private_data;   /**< the row's private_size bytes, zeroed */
+    size_t scratch_bytes; /**< out: scratch memory that run needs, aligned to 64 */
+    size_t weight_bytes; /**< out: memory that prepare allocated (packed weights), for the report */
+} tare_prepare;
+
+/** What run gets. Pointers are NULL for operands that are left out. */
+typedef struct tare_run {
+    const void *private_data;
+    const void *const *inputs; /**< the node's inputs (constants too), then one per ADD epilogue */
+    void *const *outputs;
+    void *scratch;
+} tare_run;
+
+/** A kernel row. */
+typedef struct tare_kernel {
+    const char *name; /**< of the operator, or of another kernel name of the operator table */
+    size_t private_size;
+    tare_layout_rule layout;
+    bool takes_epilogues; /**< prepare looks at epilogues; it may still answer TARE_UNSUPPORTED for
+                             some */
+    bool in_place; /**< an output may share memory with a non-constant input of the same size, type
+                      and layout */
+    bool view;     /**< outputs[0] is inputs[0] under another shape; never run */
+    /** TARE_UNSUPPORTED: this kernel cannot do these operands; the planner tries the next row of
+     * that name, then fails. NULL: nothing to prepare. */
+    tare_status (*prepare)(tare_prepare *prepare, tare_error *err);
+    tare_status (*run)(const tare_run *run, tare_error *err);
+    void (*release)(void *private_data); /**< NULL allowed; called also after a failed prepare */
+} tare_kernel;
+
+/** What min and max of one sample of one value are reduced to. NaN take no part in min and max. */
+typedef struct tare_range_record {
+    float min, max; /**< +inf, -inf when there is no element */
+    uint64_t elements, nan, positive_infinity, negative_infinity;
+} tare_range_record;
+
+/** What to reduce: a float32 operand; with channel arrays also per channel (axis 1). */
+typedef struct tare_range_request {
+    const tare_desc *desc;
+    const void *data;
+    float *channel_min,
+        *channel_max; /**< dims[1] elements each, merged into what they hold; NULL: not wanted */
+} tare_range_request;
+
+/** A backend. Const tables only; everything that changes is in `state`. */
+typedef struct tare_backend {
+    const char *name;
+    const tare_kernel *kernels;
+    size_t kernel_count;
+    /** Called by each thread that is going to prepare or run kernels. */
+    void (*thread_begin)(int threads_per_run);
+    /** Reduces one operand behind the kernel that produced it. */
+    tare_status (*range)(tare_range_record *out, const tare_range_request *request,
+                         tare_error *err);
+} tare_backend;
+
+#endif
