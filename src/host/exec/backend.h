@@ -118,16 +118,27 @@ typedef struct tare_range_request {
         *channel_max; /**< dims[1] elements each, merged into what they hold; NULL: not wanted */
 } tare_range_request;
 
-/** A backend. Const tables only; everything that changes is in `state`. */
+/** The rows of one family of kernels, as the file that implements them lists them. */
+typedef struct tare_kernel_table {
+    const tare_kernel *rows;
+    size_t count;
+} tare_kernel_table;
+
+/** A backend. Const tables only. */
 typedef struct tare_backend {
     const char *name;
-    const tare_kernel *kernels;
-    size_t kernel_count;
+    /** Families in order of preference: of several rows with one name the planner takes the first
+     * whose prepare can do the operands. */
+    const tare_kernel_table *tables;
+    size_t table_count;
     /** Called by each thread that is going to prepare or run kernels. */
     void (*thread_begin)(int threads_per_run);
     /** Reduces one operand behind the kernel that produced it. */
     tare_status (*range)(tare_range_record *out, const tare_range_request *request,
                          tare_error *err);
 } tare_backend;
+
+/** Row number `nth` (from 0, in order of preference) among the rows called `name`, or NULL. */
+const tare_kernel *tare_backend_kernel(const tare_backend *backend, const char *name, size_t nth);
 
 #endif
