@@ -227,16 +227,19 @@ typedef struct tare_outcome tare_outcome;
  * expected and actual), TARE_UNSUPPORTED (operator, type or shape, named), TARE_OUT_OF_MEMORY,
  * TARE_NOT_FOUND (device).
  */
-TARE_API TARE_MUST_CHECK tare_status tare_run(tare_outcome **out, const tare_model *model,
-                                              const tare_array_view *inputs, size_t input_count,
-                                              const tare_run_options *options, tare_error *err);
+TARE_API TARE_MUST_CHECK tare_status tare_model_run(tare_outcome **out, const tare_model *model,
+                                                    const tare_array_view *inputs,
+                                                    size_t input_count,
+                                                    const tare_run_options *options,
+                                                    tare_error *err);
 
 /** Runs the model on every sample of a dataset and joins each output along its first dim in the
- * order of the samples. Errors as tare_run(), and those of loading samples. */
-TARE_API TARE_MUST_CHECK tare_status tare_run_dataset(tare_outcome **out, const tare_model *model,
-                                                      const tare_dataset *dataset,
-                                                      const tare_run_options *options,
-                                                      tare_error *err);
+ * order of the samples. Errors as tare_model_run(), and those of loading samples. */
+TARE_API TARE_MUST_CHECK tare_status tare_model_run_dataset(tare_outcome **out,
+                                                            const tare_model *model,
+                                                            const tare_dataset *dataset,
+                                                            const tare_run_options *options,
+                                                            tare_error *err);
 
 /** Number of outputs, and output `index` with its name. */
 TARE_API size_t tare_outcome_count(const tare_outcome *outcome);
@@ -303,8 +306,8 @@ TARE_API void tare_quantize_options_init(tare_quantize_options *options);
  * need it.
  *
  * report: NULL, or receives what was done; the caller frees it. Errors: those of
- * tare_run_dataset(); TARE_INVALID_ARGUMENT for NaN in a sample or tensor (both named), for an
- * empty dataset and for options that match nothing; TARE_IO.
+ * tare_model_run_dataset(); TARE_INVALID_ARGUMENT for NaN in a sample or tensor (both named), for
+ * an empty dataset and for options that match nothing; TARE_IO.
  */
 TARE_API TARE_MUST_CHECK tare_status tare_quantize(const tare_model *model,
                                                    const tare_dataset *dataset, const char *path,
