@@ -34,7 +34,7 @@ void tare_desc_strides(int64_t *strides, const tare_desc *desc) {
 
 const tare_kernel *tare_backend_kernel(const tare_backend *backend, const char *name, size_t nth) {
     for (size_t t = 0; t < backend->table_count; t++) {
-        const tare_kernel_table *table = &backend->tables[t];
+        const tare_kernel_table *table = backend->tables[t];
         for (size_t r = 0; r < table->count; r++) {
             if (strcmp(table->rows[r].name, name) == 0 && nth-- == 0) {
                 return &table->rows[r];

@@ -118,7 +118,8 @@ typedef struct tare_range_request {
         *channel_max; /**< dims[1] elements each, merged into what they hold; NULL: not wanted */
 } tare_range_request;
 
-/** The rows of one family of kernels, as the file that implements them lists them. */
+/** The rows of one family of kernels. The file that implements them defines one such const object,
+ * and the backend lists their addresses (a count in another file is no constant for C). */
 typedef struct tare_kernel_table {
     const tare_kernel *rows;
     size_t count;
@@ -129,7 +130,7 @@ typedef struct tare_backend {
     const char *name;
     /** Families in order of preference: of several rows with one name the planner takes the first
      * whose prepare can do the operands. */
-    const tare_kernel_table *tables;
+    const tare_kernel_table *const *tables;
     size_t table_count;
     /** Called by each thread that is going to prepare or run kernels. */
     void (*thread_begin)(int threads_per_run);
