@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** From what the command line said to the option structs of the library. */
+#ifndef TARE_CLI_OPTIONS_H
+#define TARE_CLI_OPTIONS_H
+
+#include "cli/arguments.h"
+#include "cli/progress.h"
+#include "tare.h"
+
+/** Fills in `options`. They borrow from the arguments and from `progress`, which must outlive them.
+ */
+void tare_cli_run_options(tare_run_options *options, tare_cli_progress *progress,
+                          const tare_cli_arguments *arguments);
+
+/** Likewise. */
+void tare_cli_quantize_options(tare_quantize_options *options, tare_cli_progress *progress,
+                               const tare_cli_arguments *arguments);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** `tare quantize`: from a float model and calibration data to a quantized model. */
+#include <sys/stat.h>
+
+#include "cli/command.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/report.h"
+
+static const tare_cli_option options[] = {
+    {"--data", "-d", "PATH", "folder of images, an image, .npy or .npz", &tare_cli_text,
+     TARE_CLI_FIELD(data), NULL, true},
+    {"--output", "-o", "FILE", "where the quantized model goes", &tare_cli_text,
+     TARE_CLI_FIELD(output), NULL, true},
+    {"--preprocess", "-p", "NAME|FILE", "imagenet, imagenet-tf, unit, raw, or a JSON description",
+     &tare_cli_text, TARE_CLI_FIELD(preprocess), NULL, false},
+    {"--samples", "-n", "N", "use the first N samples at most (default 300)", &tare_cli_count,
+     TARE_CLI_FIELD(samples), NULL, false},
+    TARE_CLI_PLACEMENT_OPTIONS,
+    TARE_CLI_SKIP_OPTION,
+    TARE_CLI_RUN_OPTIONS,
+    TARE_CLI_JSON_OPTION,
+    TARE_CLI_QUIET_OPTION,
+};
+
+static bool is_same_file(const char *a, const char *b) {
+    struct stat first;
+    struct stat second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
+static int quantize(const tare_cli_arguments *arguments) {
+    tare_model *model = NULL;
+    tare_dataset *dataset = NULL;
+    tare_report *report = NULL;
+    tare_error err = {0};
+    tare_cli_progress progress;
+    tare_quantize_options settings;
+    int code = TARE_CLI_EXIT_OK;
+
+    tare_cli_progress_init(&progress, arguments);
+    tare_cli_quantize_options(&settings, &progress, arguments);
+    tare_cli_signal_catch();
+
+    tare_status status = tare_model_open(&model, arguments->model, &err);
+    if (status == TARE_OK) {
+        status = tare_dataset_open(&dataset, arguments->data, arguments->preprocess, &err);
+    }
+    if (status != TARE_OK) {
+        code = tare_cli_fail(status, &err);
+        goto done;
+    }
+    status = tare_quantize(model, dataset, arguments->output, &settings, &report, &err);
+    tare_cli_progress_end(&progress);
+    if (status != TARE_OK) {
+        code = tare_cli_fail_run(status, &err, arguments);
+        goto done;
+    }
+    code = tare_cli_report(report, arguments);
+
+done:
+    tare_report_free(report);
+    tare_dataset_free(dataset);
+    tare_model_free(model);
+    return code;
+}
+
+static int run(const tare_cli_command *command, const tare_cli_arguments *arguments) {
+    if (is_same_file(arguments->model, arguments->output)) {
+        return tare_cli_fail_usage(command, "--output '%s' is the model itself", arguments->output);
+    }
+    int code = tare_cli_check_output(arguments->output);
+    if (code == TARE_CLI_EXIT_OK) {
+        code = tare_cli_check_output(arguments->json);
+    }
+    return code == TARE_CLI_EXIT_OK ? quantize(arguments) : code;
+}
+
+const tare_cli_command tare_cli_quantize = {
+    .name = "quantize",
+    .usage = "MODEL --data PATH --output FILE [options]",
+    .summary = "write an int8 model from a float model and calibration data",
+    .description =
+        "Runs the float ONNX model on the data, chooses scales and zero points from what flows\n"
+        "through it, and writes a model with QuantizeLinear and DequantizeLinear nodes.\n",
+    .example = "  tare quantize resnet50.onnx --data photographs/ --preprocess imagenet \\\n"
+               "      --output resnet50.int8.onnx\n",
+    .options = options,
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .takes_model = true,
+    .run = run,
+};

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** What the program prints when it is done or has failed, and the exit codes that follow. */
+#include "cli/report.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/progress.h"
+
+int tare_cli_fail_usage(const tare_cli_command *command, const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    (void)fputs("tare: error: ", stderr);
+    (void)vfprintf(stderr, format, values);
+    (void)fprintf(stderr, "; try 'tare %s%s--help'\n", command == NULL ? "" : command->name,
+                  command == NULL ? "" : " ");
+    va_end(values);
+    return TARE_CLI_EXIT_USAGE;
+}
+
+static int fail_text(const char *text) {
+    (void)fprintf(stderr, "tare: error: %s\n", text);
+    return TARE_CLI_EXIT_FAILED;
+}
+
+int tare_cli_fail(tare_status status, const tare_error *err) {
+    const int signal_number = tare_cli_signal_caught();
+    if (status == TARE_CANCELLED && signal_number != 0) {
+        (void)fail_text("interrupted; nothing was written");
+        return TARE_CLI_EXIT_SIGNAL + signal_number;
+    }
+    return fail_text(err->text[0] == '\0' ? tare_status_name(status) : err->text);
+}
+
+int tare_cli_fail_run(tare_status status, const tare_error *err,
+                      const tare_cli_arguments *arguments) {
+    const int code = tare_cli_fail(status, err);
+    /* Model and data were found by calls before; all that is left not to be found is the device. */
+    return status == TARE_NOT_FOUND && arguments->device != NULL ? TARE_CLI_EXIT_DEVICE : code;
+}
+
+static int fail_output(const char *path, const char *why) {
+    (void)fprintf(stderr, "tare: error: cannot write '%s': %s\n", path, why);
+    return TARE_CLI_EXIT_FAILED;
+}
+
+int tare_cli_check_output(const char *path) {
+    struct stat status;
+    if (path == NULL || strcmp(path, "-") == 0) {
+        return TARE_CLI_EXIT_OK;
+    }
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        return fail_output(path, "it is a folder");
+    }
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) {
+        return TARE_CLI_EXIT_OK;
+    }
+    /* "/x" lies in "/": keep the slash when it is all there is. */
+    const size_t length = slash == path ? 1 : (size_t)(slash - path);
+    char *folder = (char *)malloc(length + 1);
+    if (folder == NULL) {
+        return fail_text("out of memory");
+    }
+    memcpy(folder, path, length);
+    folder[length] = '\0';
+    int code = TARE_CLI_EXIT_OK;
+    if (stat(folder, &status) != 0 || access(folder, W_OK) != 0) {
+        code = fail_output(path, strerror(errno));
+    } else if (!S_ISDIR(status.st_mode)) {
+        code = fail_output(path, "its folder is not a folder");
+    }
+    free(folder);
+    return code;
+}
+
+static int write_json(const char *path, const char *json) {
+    FILE *file = fopen(path, "wb");
+    if (file == NULL) {
+        return fail_output(path, strerror(errno));
+    }
+    const bool written = fputs(json, file) >= 0 && fputc('\n', file) != EOF;
+    if (fclose(file) != 0 || !written) {
+        const int code = fail_output(path, strerror(errno));
+        (void)remove(path);
+        return code;
+    }
+    return TARE_CLI_EXIT_OK;
+}
+
+int tare_cli_report(const tare_report *report, const tare_cli_arguments *arguments) {
+    const bool json_only = arguments->json != NULL && strcmp(arguments->json, "-") == 0;
+    if (json_only) {
+        (void)puts(tare_report_json(report));
+    } else if (!arguments->quiet) {
+        (void)fputs(tare_report_text(report), stdout);
+    }
+    if (fflush(stdout) != 0) {
+        return fail_output("standard output", strerror(errno));
+    }
+    if (arguments->json != NULL && !json_only) {
+        return write_json(arguments->json, tare_report_json(report));
+    }
+    return TARE_CLI_EXIT_OK;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** What the program prints when it is done or has failed, and the exit codes that follow. */
+#ifndef TARE_CLI_REPORT_H
+#define TARE_CLI_REPORT_H
+
+#include "cli/command.h"
+#include "tare.h"
+
+/** Prints a usage error (printf-style) with a pointer to the help; returns TARE_CLI_EXIT_USAGE.
+ * command: NULL before a command is known. */
+TARE_PRINTF(2, 3)
+int tare_cli_fail_usage(const tare_cli_command *command, const char *format, ...);
+
+/** Prints an error of the library and returns the exit code for it. */
+int tare_cli_fail(tare_status status, const tare_error *err);
+
+/** As tare_cli_fail(), for calls that execute a model: says with its exit code when it was the
+ * device asked for that cannot be used. */
+int tare_cli_fail_run(tare_status status, const tare_error *err,
+                      const tare_cli_arguments *arguments);
+
+/** Checks before any work that the folder of an output file is there, so that minutes of
+ * calibration are not lost to a typing error. NULL and "-" are fine. Prints and returns
+ * TARE_CLI_EXIT_FAILED otherwise. */
+int tare_cli_check_output(const char *path);
+
+/** Prints the report as the arguments ask (text, unless quiet; JSON to a file or instead of the
+ * text). Returns the exit code. */
+int tare_cli_report(const tare_report *report, const tare_cli_arguments *arguments);
+
+#endif
