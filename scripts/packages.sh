@@ -32,9 +32,18 @@ install_missing() {
         as_root=(sudo)
     fi
     echo "Installing ${missing[*]}"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q update </dev/null
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-        "${missing[@]}" </dev/null
+    quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q update &&
+        quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends \
+            "${missing[@]}"
+}
+
+# quietly COMMAND...: shows what the command said only if it failed.
+quietly() {
+    local said
+    if ! said=$("$@" 2>&1 </dev/null); then
+        printf '%s\n' "$said" >&2
+        return 1
+    fi
 }
 
 # make_venv FOLDER REQUIREMENTS...: a virtual environment with exactly the pinned packages; made again only when a
@@ -51,6 +60,7 @@ make_venv() {
     fi
     rm -rf "$folder"
     python3 -m venv "$folder"
+    echo "Installing Python packages into $folder"
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "${requirements[@]}" </dev/null
     echo "$stamp" >"$folder/stamp"
 }
