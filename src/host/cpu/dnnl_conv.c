@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Conv and ConvTranspose through oneDNN, activations channels-last, weights packed at prepare. */
+#include "cpu/dnnl_kernels.h"
+#include "cpu/dnnl_linear.h"
+#include "ops/attrs.h"
+
+/** A window with at least two spatial dims. */
+typedef struct wide_window {
+    int rank;
+    int64_t kernel[TARE_MAX_SPATIAL], stride[TARE_MAX_SPATIAL], dilation[TARE_MAX_SPATIAL];
+    int64_t pad_begin[TARE_MAX_SPATIAL], pad_end[TARE_MAX_SPATIAL];
+} wide_window;
+
+/**
+ * Gives one-dimensional operands a height of 1. oneDNN's best implementations (among them all
+ * depthwise ones) want at least two spatial dims; memory is the same in both views.
+ */
+static tare_desc widen(const tare_desc *desc) {
+    tare_desc wide = *desc;
+    if (desc->rank == 3) {
+        wide.rank = 4;
+        wide.dims[2] = 1;
+        wide.dims[3] = desc->dims[2];
+    }
+    return wide;
+}
+
+static wide_window widen_window(const tare_window *window) {
+    wide_window wide = {.rank = window->rank};
+    int at = 0;
+    if (window->rank == 1) {
+        wide.rank = 2;
+        wide.kernel[0] = wide.stride[0] = wide.dilation[0] = 1;
+        at = 1;
+    }
+    for (int axis = 0; axis < window->rank; axis++, at++) {
+        wide.kernel[at] = window->kernel[axis];
+        wide.stride[at] = window->stride[axis];
+        wide.dilation[at] = window->dilation[axis];
+        wide.pad_begin[at] = window->pad_begin[axis];
+        wide.pad_end[at] = window->pad_end[axis];
+    }
+    return wide;
+}
+
+/**
+ * The weights as oneDNN names their axes: [group,] output channels, input channels, window.
+ * ONNX merges the groups into axis 0, which counts output channels in Conv and input channels in
+ * ConvTranspose.
+ */
+static tare_dnnl_view view_weights(const tare_desc *weights, int64_t group, bool transposed) {
+    const tare_dnnl_place place = {TARE_DNNL_INPUT, 1};
+    const tare_dnnl_view plain = tare_dnnl_view_of(weights, place);
+    const int first = transposed ? 1 : 0;
+    tare_dnnl_view view = {.place = place};
+    if (group > 1) {
+        view.dims[0] = group;
+        view.strides[0] = plain.dims[0] / group * plain.strides[0];
+        view.rank = 1;
+    }
+    const int64_t per_group[2] = {plain.dims[0] / group, plain.dims[1]};
+    for (int i = 0; i < 2; i++) {
+        view.dims[view.rank] = per_group[i ^ first];
+        view.strides[view.rank++] = plain.strides[i ^ first];
+    }
+    for (int axis = 2; axis < plain.rank; axis++) {
+        view.dims[view.rank] = plain.dims[axis];
+        view.strides[view.rank++] = plain.strides[axis];
+    }
+    return view;
+}
+
+/**
+ * Sets the end pads of a transposed convolution from its shapes, in which output_padding is
+ * resolved: outputs beyond those of the window are the same as smaller (or negative) pads.
+ */
+static void resolve_end_pads(wide_window *window, const tare_desc *src, const tare_desc *dst) {
+    for (int axis = 0; axis < window->rank; axis++) {
+        const int64_t reach = (window->kernel[axis] - 1) * window->dilation[axis] + 1;
+        window->pad_end[axis] = window->stride[axis] * (src->dims[2 + axis] - 1) + reach -
+                                window->pad_begin[axis] - dst->dims[2 + axis];
+    }
+}
+
+static tare_status prepare_conv(tare_prepare *prepare, bool transposed, tare_error *err) {
+    const tare_conv_attrs *attrs = prepare->attrs;
+    TARE_TRY(tare_dnnl_check_operands(prepare, err));
+    const tare_desc src = widen(&prepare->inputs[0]), dst = widen(&prepare->outputs[0]);
+    const tare_desc weights = widen(&prepare->inputs[1]);
+    if (src.rank < 4 || src.rank > 5) {
+        return tare_fail(err, TARE_UNSUPPORTED, "expected 1 to 3 spatial dims, got rank %d",
+                         prepare->inputs[0].rank);
+    }
+    wide_window wide = widen_window(&attrs->window);
+    if (transposed) {
+        resolve_end_pads(&wide, &src, &dst);
+    }
+    for (int axis = 0; axis < wide.rank; axis++) {
+        /* oneDNN takes an end pad below zero as long as it leaves a full window. */
+        if (wide.pad_begin[axis] < 0 || wide.pad_end[axis] <= -wide.stride[axis]) {
+            return tare_fail(err, TARE_UNSUPPORTED, "pads %lld and %lld on spatial axis %d",
+                             (long long)wide.pad_begin[axis], (long long)wide.pad_end[axis], axis);
+        }
+    }
+    const tare_dnnl_window window = {.kernel = wide.kernel,
+                                     .stride = wide.stride,
+                                     .dilation = wide.dilation,
+                                     .pad_begin = wide.pad_begin,
+                                     .pad_end = wide.pad_end,
+                                     .rank = wide.rank};
+    const tare_dnnl_place input = {TARE_DNNL_INPUT, 0}, output = {TARE_DNNL_OUTPUT, 0};
+    /* The direct algorithm: Winograd's loses digits. */
+    tare_dnnl_linear linear = {.make = transposed ? tare_dnnl_deconvolution : tare_dnnl_convolution,
+                               .window = &window,
+                               .algorithm =
+                                   transposed ? dnnl_deconvolution_direct : dnnl_convolution_direct,
+                               .pack = true,
+                               .scale = 1.0f,
+                               .src = tare_dnnl_view_of(&src, input),
+                               .weights = view_weights(&weights, attrs->group, transposed),
+                               .dst = tare_dnnl_view_of(&dst, output)};
+    if (prepare->input_count > 2 && prepare->inputs[2].rank >= 0) {
+        const tare_dnnl_place place = {TARE_DNNL_INPUT, 2};
+        linear.bias = tare_dnnl_view_of(&prepare->inputs[2], place);
+    }
+    TARE_TRY(tare_dnnl_program_open(prepare->private_data, err));
+    return tare_dnnl_linear_prepare(prepare, &linear, err);
+}
+
+static tare_status prepare_convolution(tare_prepare *prepare, tare_error *err) {
+    return prepare_conv(prepare, false, err);
+}
+
+static tare_status prepare_transposed(tare_prepare *prepare, tare_error *err) {
+    return prepare_conv(prepare, true, err);
+}
+
+static const tare_kernel rows[] = {
+    {.name = "Conv",
+     .private_size = sizeof(tare_dnnl_program),
+     .layout = TARE_LAYOUT_RULE_LAST,
+     .takes_epilogues = true,
+     .prepare = prepare_convolution,
+     .run = tare_dnnl_run,
+     .release = tare_dnnl_release},
+    {.name = "ConvTranspose",
+     .private_size = sizeof(tare_dnnl_program),
+     .layout = TARE_LAYOUT_RULE_LAST,
+     .takes_epilogues = true,
+     .prepare = prepare_transposed,
+     .run = tare_dnnl_run,
+     .release = tare_dnnl_release},
+};
+
+const tare_kernel_table tare_dnnl_conv_table = {rows, sizeof(rows) / sizeof(rows[0])};
