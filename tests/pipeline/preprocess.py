@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From photographs to arrays with PIL and NumPy, by the same description files, without Tare.
+
+Written from the description of the format and not from Tare's source, so that both can be wrong only in different
+ways. Nothing here is fast.
+"""
+
+import json
+
+import numpy as np
+from PIL import Image
+
+
+def area_weights(before, after):
+    """Row i: how much of each input pixel output pixel i covers, as a share."""
+    edges = np.arange(after + 1) * (before / after)
+    pixels = np.arange(before)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    overlap = np.clip(overlap, 0, None)
+    return overlap / overlap.sum(axis=1, keepdims=True)
+
+
+def resize(image, height, width, name):
+    """The image in another size; `area` averages exactly where both sides shrink, else it is bilinear."""
+    if name == "area" and height <= image.height and width <= image.width:
+        pixels = np.asarray(image, np.float64)
+        pixels = np.einsum("ih,hwc->iwc", area_weights(image.height, height), pixels)
+        pixels = np.einsum("jw,iwc->ijc", area_weights(image.width, width), pixels)
+        return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+    chosen = "BILINEAR" if name == "area" else name.upper()
+    return image.resize((width, height), Image.Resampling[chosen])
+
+
+def fit(image, how):
+    """Resizes as `resize` of the description says."""
+    mode, size, name = how["mode"], how["size"], how.get("filter", "bilinear")
+    if mode == "exact":
+        return resize(image, size[0], size[1], name)
+    if mode == "short_side":
+        ratio = size / min(image.height, image.width)
+        if image.height <= image.width:
+            return resize(image, size, int(image.width * ratio), name)
+        return resize(image, int(image.height * ratio), size, name)
+    if mode != "letterbox":
+        raise ValueError(f"resize mode {mode}")
+    ratio = min(size[0] / image.height, size[1] / image.width)
+    small = resize(image, max(1, int(image.height * ratio)), max(1, int(image.width * ratio)), name)
+    canvas = Image.new("RGB", (size[1], size[0]), (how["pad"],) * 3)
+    canvas.paste(small, (0, 0))
+    return canvas
+
+
+def crop(image, size):
+    top = round((image.height - size[0]) / 2)
+    left = round((image.width - size[1]) / 2)
+    return image.crop((left, top, left + size[1], top + size[0]))
+
+
+def channels(image, color):
+    """Pixels as height x width x channels, in the order of `color`."""
+    if color in ("RGB", "BGR"):
+        pixels = np.asarray(image)
+        return pixels if color == "RGB" else pixels[:, :, ::-1]
+    if color == "GRAY":
+        return np.asarray(image.convert("L"))[:, :, None]
+    if color == "Y":
+        return np.asarray(image.convert("YCbCr"))[:, :, :1]
+    raise ValueError(f"color {color}")
+
+
+def load(path, description):
+    """One photograph as a batch of one."""
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
+    if "resize" in description:
+        image = fit(image, description["resize"])
+    if "center_crop" in description:
+        image = crop(image, description["center_crop"])
+    pixels = channels(image, description["color"]).astype(np.float32)
+    mean = np.asarray(description["mean"], np.float32)
+    std = np.asarray(description["std"], np.float32)
+    array = (pixels * np.float32(description["scale"]) - mean) / std
+    if description["layout"] == "NCHW":
+        array = array.transpose(2, 0, 1)
+    return np.ascontiguousarray(array[None])
+
+
+def load_all(paths, description_file):
+    """All photographs as one array, samples along the first axis."""
+    description = json.loads(description_file.read_text())
+    return np.concatenate([load(path, description) for path in paths])
