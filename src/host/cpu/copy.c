@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Strided copies. */
+#include "cpu/copy.h"
+
+#include <string.h>
+
+#include "cpu/vector.h"
+
+void tare_copy_axis(tare_copy *copy, int64_t size, int64_t dst_stride, int64_t src_stride) {
+    copy->empty = copy->empty || size == 0;
+    if (size != 1) {
+        copy->dims[copy->rank] = size;
+        copy->dst[copy->rank] = dst_stride;
+        copy->src[copy->rank] = src_stride;
+        copy->rank++;
+    }
+}
+
+static void swap_axes(tare_copy *copy, int a, int b) {
+    const int64_t size = copy->dims[a], dst = copy->dst[a], src = copy->src[a];
+    copy->dims[a] = copy->dims[b];
+    copy->dst[a] = copy->dst[b];
+    copy->src[a] = copy->src[b];
+    copy->dims[b] = size;
+    copy->dst[b] = dst;
+    copy->src[b] = src;
+}
+
+void tare_copy_finish(tare_copy *copy) {
+    int kept = 0;
+
+    /* Writing in order of memory is what caches like best: largest destination stride outside. */
+    for (int i = 1; i < copy->rank; i++) {
+        for (int j = i; j > 0 && copy->dst[j] > copy->dst[j - 1]; j--) {
+            swap_axes(copy, j, j - 1);
+        }
+    }
+    for (int i = 1; i < copy->rank; i++) {
+        if (copy->dst[kept] == copy->dst[i] * copy->dims[i] &&
+            copy->src[kept] == copy->src[i] * copy->dims[i]) {
+            copy->dims[kept] *= copy->dims[i];
+            copy->dst[kept] = copy->dst[i];
+            copy->src[kept] = copy->src[i];
+        } else {
+            kept++;
+            copy->dims[kept] = copy->dims[i];
+            copy->dst[kept] = copy->dst[i];
+            copy->src[kept] = copy->src[i];
+        }
+    }
+    if (copy->rank == 0) {
+        copy->dims[0] = 1;
+        copy->dst[0] = 1;
+        copy->src[0] = 1;
+    }
+    copy->rank = kept + 1;
+    copy->across = -1;
+    for (int i = 0; i + 1 < copy->rank; i++) {
+        if (copy->src[i] == 1 && copy->src[copy->rank - 1] != 1 && copy->dst[copy->rank - 1] == 1) {
+            copy->across = i;
+        }
+    }
+}
+
+/* Rows of single elements with any strides. */
+#define ROW(type)                                                                                  \
+    static void row_##type(type *dst, const type *src, int64_t count, int64_t dst_stride,          \
+                           int64_t src_stride) {                                                   \
+        for (int64_t i = 0; i < count; i++) {                                                      \
+            dst[i * dst_stride] = src[i * src_stride];                                             \
+        }                                                                                          \
+    }                                                                                              \
+    static void fill_##type(type *dst, type value, int64_t count) {                                \
+        for (int64_t i = 0; i < count; i++) {                                                      \
+            dst[i] = value;                                                                        \
+        }                                                                                          \
+    }                                                                                              \
+    static void across_##type(type *dst, const type *src, const int64_t dims[2],                   \
+                              const int64_t strides[2]) {                                          \
+        for (int64_t i0 = 0; i0 < dims[0]; i0 += 16) {                                             \
+            const int64_t i1 = i0 + 16 < dims[0] ? i0 + 16 : dims[0];                              \
+            for (int64_t j0 = 0; j0 < dims[1]; j0 += 16) {                                         \
+                const int64_t j1 = j0 + 16 < dims[1] ? j0 + 16 : dims[1];                          \
+                for (int64_t i = i0; i < i1; i++) {                                                \
+                    for (int64_t j = j0; j < j1; j++) {                                            \
+                        dst[i * strides[0] + j] = src[j * strides[1] + i];                         \
+                    }                                                                              \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+    }                                                                                              \
+    static void inner_##type(const tare_copy *copy, type *dst, const type *src) {                  \
+        const int last = copy->rank - 1;                                                           \
+        const int64_t n = copy->dims[last], ds = copy->dst[last], ss = copy->src[last];            \
+        if (copy->across >= 0) {                                                                   \
+            const int64_t dims[2] = {copy->dims[copy->across], n};                                 \
+            const int64_t strides[2] = {copy->dst[copy->across], ss};                              \
+            across_##type(dst, src, dims, strides);                                                \
+        } else if (ds == 1 && ss == 1) {                                                           \
+            if (n < 16) {                                                                          \
+                row_##type(dst, src, n, 1, 1);                                                     \
+            } else {                                                                               \
+                memcpy(dst, src, (size_t)n * sizeof *dst);                                         \
+            }                                                                                      \
+        } else if (ds == 1 && ss == 0) {                                                           \
+            fill_##type(dst, src[0], n);                                                           \
+        } else {                                                                                   \
+            row_##type(dst, src, n, ds, ss);                                                       \
+        }                                                                                          \
+    }
+
+ROW(uint8_t)
+ROW(uint16_t)
+ROW(uint32_t)
+ROW(uint64_t)
+
+static void inner(const tare_copy *copy, unsigned char *dst, const unsigned char *src) {
+    switch (copy->element_bytes) {
+    case 1:
+        inner_uint8_t(copy, dst, src);
+        break;
+    case 2:
+        inner_uint16_t(copy, (uint16_t *)(void *)dst, (const uint16_t *)(const void *)src);
+        break;
+    case 4:
+        if (copy->across >= 0) {
+            const int last = copy->rank - 1;
+            const int64_t dims[2] = {copy->dims[last], copy->dims[copy->across]};
+            const int64_t strides[2] = {copy->dst[copy->across], copy->src[last]};
+            tare_vector_best()->transpose((uint32_t *)(void *)dst,
+                                          (const uint32_t *)(const void *)src, dims, strides);
+        } else {
+            inner_uint32_t(copy, (uint32_t *)(void *)dst, (const uint32_t *)(const void *)src);
+        }
+        break;
+    default:
+        inner_uint64_t(copy, (uint64_t *)(void *)dst, (const uint64_t *)(const void *)src);
+        break;
+    }
+}
+
+void tare_copy_run(const tare_copy *copy, void *dst, const void *src) {
+    const int64_t bytes = (int64_t)copy->element_bytes;
+    unsigned char *to = (unsigned char *)dst + copy->dst_offset * bytes;
+    const unsigned char *from = (const unsigned char *)src + copy->src_offset * bytes;
+    int64_t index[TARE_COPY_RANK] = {0};
+    int axis = 0;
+
+    if (copy->empty) {
+        return;
+    }
+    while (axis >= 0) {
+        inner(copy, to, from);
+        for (axis = copy->rank - 2; axis >= 0; axis--) {
+            if (axis == copy->across) {
+                continue;
+            }
+            to += copy->dst[axis] * bytes;
+            from += copy->src[axis] * bytes;
+            if (++index[axis] < copy->dims[axis]) {
+                break;
+            }
+            to -= copy->dst[axis] * copy->dims[axis] * bytes;
+            from -= copy->src[axis] * copy->dims[axis] * bytes;
+            index[axis] = 0;
+        }
+    }
+}
+
+void tare_copy_between(tare_copy *copy, const tare_desc *dst, const tare_desc *src) {
+    int64_t to[TARE_MAX_RANK], from[TARE_MAX_RANK];
+
+    *copy = (tare_copy){.element_bytes = tare_dtype_bytes(dst->dtype)};
+    tare_desc_strides(to, dst);
+    tare_desc_strides(from, src);
+    for (int axis = 0; axis < dst->rank; axis++) {
+        tare_copy_axis(copy, dst->dims[axis], to[axis], from[axis]);
+    }
+    tare_copy_finish(copy);
+}
