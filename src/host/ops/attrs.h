@@ -23,6 +23,11 @@ typedef struct tare_floats {
     const float *values; /**< NULL when absent */
 } tare_floats;
 
+typedef struct tare_texts {
+    size_t count;
+    const char *const *values; /**< NULL when absent */
+} tare_texts;
+
 /** auto_pad of convolutions and pools, as an index. */
 typedef enum tare_auto_pad {
     TARE_PAD_NOTSET,
@@ -43,10 +48,10 @@ typedef struct tare_conv_attrs {
     int auto_pad;
     int64_t group;
     tare_ints kernel_shape, strides, pads, dilations, output_padding,
-        output_shape; /**< as in the file */
-    tare_window
-        window; /**< (inferred); for ConvTranspose pads are those of the resulting transposed
-                   convolution, output_padding already resolved into the output's dims */
+        output_shape;   /**< as in the file */
+    tare_window window; /**< (inferred); for ConvTranspose output_padding, output_shape and auto_pad
+                           are resolved into the pads: out = stride (in - 1) + dilation (kernel - 1)
+                           + 1 - pad_begin - pad_end holds exactly, hence pad_end may be negative */
 } tare_conv_attrs;
 
 /** MaxPool, AveragePool, LpPool and the global pools (window = whole input). */
@@ -76,7 +81,7 @@ typedef struct tare_axis_attrs {
  * Swish... */
 typedef struct tare_unary_attrs {
     float alpha, beta; /**< gamma of Selu is beta */
-    bool approximate;  /**< Gelu by tanh */
+    int approximate;   /**< Gelu: 0 exact, 1 by tanh */
 } tare_unary_attrs;
 
 /** Clip: bounds from attributes or constant inputs. */
@@ -85,6 +90,7 @@ typedef struct tare_clip_attrs {
     double min, max;          /**< (inferred) -/+ infinity when absent */
 } tare_clip_attrs;
 
+/** BatchNormalization, InstanceNormalization, LayerNormalization, GroupNormalization. */
 typedef struct tare_norm_attrs {
     float epsilon, momentum;
     int64_t axis, num_groups, stash_type, training_mode, spatial;
@@ -193,9 +199,9 @@ typedef enum tare_rnn_direction {
 /** LSTM, GRU, RNN. */
 typedef struct tare_rnn_attrs {
     int64_t hidden_size, layout, input_forget, linear_before_reset;
-    int direction;                            /**< tare_rnn_direction */
-    float clip;                               /**< 0: none */
-    const struct tare_text_list *activations; /**< unused by the default activations */
+    int direction;          /**< tare_rnn_direction */
+    float clip;             /**< 0: none */
+    tare_texts activations; /**< only the default ones pass inference */
     tare_floats activation_alpha, activation_beta;
 } tare_rnn_attrs;
 
@@ -234,5 +240,51 @@ typedef struct tare_topk_attrs {
     int64_t axis, k; /**< k (inferred) */
     bool largest, sorted;
 } tare_topk_attrs;
+
+/** LpNormalization. */
+typedef struct tare_lp_attrs {
+    int64_t axis, p;
+} tare_lp_attrs;
+
+/** CumSum. */
+typedef struct tare_cumsum_attrs {
+    int64_t axis; /**< (inferred) */
+    bool exclusive, reverse;
+} tare_cumsum_attrs;
+
+/** Shape: the range of dims asked for. */
+typedef struct tare_shape_attrs {
+    int64_t start, end;
+} tare_shape_attrs;
+
+typedef enum tare_scatter_reduction {
+    TARE_SCATTER_NONE,
+    TARE_SCATTER_ADD,
+    TARE_SCATTER_MUL,
+    TARE_SCATTER_MIN,
+    TARE_SCATTER_MAX
+} tare_scatter_reduction;
+
+/** ScatterElements, ScatterND (which has no axis). */
+typedef struct tare_scatter_attrs {
+    int64_t axis;
+    int reduction; /**< tare_scatter_reduction */
+} tare_scatter_attrs;
+
+/** GatherND. */
+typedef struct tare_gather_nd_attrs {
+    int64_t batch_dims;
+} tare_gather_nd_attrs;
+
+/** Trilu. */
+typedef struct tare_trilu_attrs {
+    bool upper;
+    int64_t k; /**< (inferred) diagonal where the kept part ends */
+} tare_trilu_attrs;
+
+/** IsInf. */
+typedef struct tare_isinf_attrs {
+    bool detect_negative, detect_positive;
+} tare_isinf_attrs;
 
 #endif

@@ -15,16 +15,18 @@
 
 /** What kind of field an attribute fills. */
 typedef enum tare_attr_kind {
-    TARE_ATTR_INT,    /**< int64_t */
-    TARE_ATTR_BOOL,   /**< bool, from an ONNX int that must be 0 or 1 */
-    TARE_ATTR_FLOAT,  /**< float */
-    TARE_ATTR_INTS,   /**< tare_ints */
-    TARE_ATTR_FLOATS, /**< tare_floats */
-    TARE_ATTR_CHOICE, /**< int: the index of the attribute's text in a NULL-terminated list */
-    TARE_ATTR_TENSOR, /**< const tare_tensor *, NULL when absent */
-    TARE_ATTR_TEXT,   /**< const char *, NULL when absent */
-    TARE_ATTR_IGNORED /**< known, without influence on results (such as storage_order of a missing
+    TARE_ATTR_INT,     /**< int64_t */
+    TARE_ATTR_BOOL,    /**< bool, from an ONNX int that must be 0 or 1 */
+    TARE_ATTR_FLOAT,   /**< float */
+    TARE_ATTR_INTS,    /**< tare_ints */
+    TARE_ATTR_FLOATS,  /**< tare_floats */
+    TARE_ATTR_CHOICE,  /**< int: the index of the attribute's text in a NULL-terminated list */
+    TARE_ATTR_TENSOR,  /**< const tare_tensor *, NULL when absent */
+    TARE_ATTR_TEXT,    /**< const char *, NULL when absent */
+    TARE_ATTR_TEXTS,   /**< tare_texts */
+    TARE_ATTR_IGNORED, /**< known, without influence on results (such as storage_order of a missing
                          output) */
+    TARE_ATTR_REFUSED  /**< known, and not supported when it is given */
 } tare_attr_kind;
 
 /** One attribute of an operator: where it goes and what it is when the file does not give it. */
@@ -54,6 +56,8 @@ typedef struct tare_op {
                   model's opset is taken */
     const char *kernel; /**< the kernel that computes it; NULL: the operator's own name */
     int min_inputs, max_inputs, min_outputs, max_outputs; /**< max -1: any number */
+    int until;                /**< last opset version that has the operator; 0: no bound */
+    unsigned optional_inputs; /**< bit i: input i may be left out although others follow it */
     size_t attrs_size;
     const tare_attr_spec *attrs; /**< ended by a spec without a name; NULL: none */
     /** Sets type, rank and dims of every output and completes the typed attributes. */
