@@ -40,26 +40,26 @@ def gather_images(folder, count):
     for index in range(count):
         source = images[index % len(images)]
         shutil.copy(source, folder / f"{index:05}{source.suffix}")
-    return sorted(folder.iterdir())
 
 
-def write_arrays(images, path):
-    """Preprocesses once, outside of every measurement."""
+def prepare_child(images, path):
+    """What the preparing process does. It is a process of its own because Linux counts the memory of the process that
+    starts another one towards the peak of the started one."""
     sys.path.insert(0, str(SOURCE / "tests" / "pipeline"))
     import preprocess
 
-    np.save(path, preprocess.load_all(images, MODEL.with_suffix(".preprocess.json")))
+    paths = sorted(pathlib.Path(images).iterdir())
+    np.save(path, preprocess.load_all(paths, MODEL.with_suffix(".preprocess.json")))
 
 
-def measure(command, cores):
-    """Runs to the end on these cores; returns wall seconds, peak resident bytes and what was printed."""
+def measure(command):
+    """Runs to the end; returns wall seconds, peak resident bytes and what was printed."""
     start = time.perf_counter()
     process = subprocess.Popen(
         [str(part) for part in command],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
     )
     printed = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -70,13 +70,13 @@ def measure(command, cores):
     return seconds, usage.ru_maxrss * 1024, printed
 
 
-def nncf_child(model, arrays, out, cores):
+def nncf_child(arrays, out):
     """What the NNCF process does; prints the seconds of nncf.quantize()."""
     import nncf
     import onnx
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
 
-    loaded = onnx.load(model)
+    loaded = onnx.load(str(MODEL))
     initializers = {tensor.name for tensor in loaded.graph.initializer}
     name = next(value.name for value in loaded.graph.input if value.name not in initializers)
     with open(arrays, "rb") as file:
@@ -98,22 +98,23 @@ def nncf_child(model, arrays, out, cores):
     )
     seconds = time.perf_counter() - start
     onnx.save(result, out)
-    print(f"seconds {seconds} cores {len(cores)}")
+    print(f"seconds {seconds}")
 
 
 def compare(folder, arguments, cores):
     """Alternating runs; returns one row of figures each."""
-    images = gather_images(folder / "images", arguments.samples)
+    gather_images(folder / "images", arguments.samples)
     arrays = folder / "arrays.npy"
-    write_arrays(images, arrays)
+    child = [sys.executable, __file__, "--child"]
+    subprocess.run([*child, "prepare", folder / "images", arrays], check=True)
     ours = [PROGRAM, "quantize", MODEL, "--data", folder / "images", "-o", folder / "tare.onnx", "-q"]
     ours += ["--preprocess", MODEL.with_suffix(".preprocess.json"), "--samples", arguments.samples]
     ours += ["--threads", len(cores)]
-    theirs = [sys.executable, __file__, "--child", arrays, folder / "nncf.onnx"]
+    theirs = [*child, "nncf", arrays, folder / "nncf.onnx"]
     rows = []
     for index in range(arguments.runs):
-        seconds, memory, _ = measure(ours, cores)
-        nncf_whole, nncf_memory, printed = measure(theirs, cores)
+        seconds, memory, _ = measure(ours)
+        nncf_whole, nncf_memory, printed = measure(theirs)
         line = next(line for line in printed.splitlines() if line.startswith("seconds "))
         row = {
             "tare_seconds": seconds,
@@ -136,14 +137,16 @@ def main():
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--samples", type=int, default=300)
     parser.add_argument("--json", type=pathlib.Path, help="write the figures here")
-    parser.add_argument("--child", nargs=2, metavar=("ARRAYS", "OUT"), help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    cores = sorted(os.sched_getaffinity(0))[:2]
     if arguments.child:
-        nncf_child(str(MODEL), *arguments.child, cores)
+        what, source, out = arguments.child
+        {"prepare": prepare_child, "nncf": nncf_child}[what](source, out)
         return
     if not MODEL.is_file():
         sys.exit("the networks beside the checkout (../shared) are not there")
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    os.sched_setaffinity(0, cores)  # for this process and those it starts
     with tempfile.TemporaryDirectory(prefix="tare-") as folder:
         rows = compare(pathlib.Path(folder), arguments, cores)
     median = {key: statistics.median(row[key] for row in rows) for key in rows[0]}
