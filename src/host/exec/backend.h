@@ -132,6 +132,8 @@ typedef struct tare_backend {
      * whose prepare can do the operands. */
     const tare_kernel_table *const *tables;
     size_t table_count;
+    /** One line on what it runs on, for `tare devices`; NULL: nothing to say. */
+    const char *(*describe)(void);
     /** Called by each thread that is going to prepare or run kernels. */
     void (*thread_begin)(int threads_per_run);
     /** Reduces one operand behind the kernel that produced it. */
