@@ -565,9 +565,14 @@ static void check_epilogue(const conv_shape *s, const epilogue_list *e) {
     kernel_case c = conv_case(&d, s, true, true);
     c.epilogue_count = e->count;
     memcpy(c.epilogues, e->list, sizeof(c.epilogues));
-    cr_assert_eq(kernel_case_run(d.y_data, &c, &err), TARE_OK, "%s, %s: %s", s->what, e->what,
-                 err.text);
-    for (int64_t i = 0; i < tare_desc_count(&d.y); i++) {
+    const bool done = kernel_case_run(d.y_data, &c, &err) == TARE_OK;
+    /* What is left to a kernel of its own: additions that only oneDNN's slow or wrong
+     * implementations take. */
+    const bool known = strstr(err.text, "an addition behind") != NULL ||
+                       strstr(err.text, "oneDNN has only its reference") != NULL;
+    cr_assert(done || (known && strstr(e->what, "add") != NULL), "%s, %s: %s", s->what, e->what,
+              err.text);
+    for (int64_t i = 0; done && i < tare_desc_count(&d.y); i++) {
         double expected = d.expected[i];
         for (size_t k = 0; k < e->count; k++) {
             expected = apply(&e->list[k], expected, d.added[i]);

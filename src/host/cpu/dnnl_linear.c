@@ -36,12 +36,32 @@ tare_status tare_dnnl_check_operands(const tare_prepare *prepare, tare_error *er
     return check_operands(prepare->outputs, prepare->output_count, "output", err);
 }
 
+/** oneDNN's name of the implementation that it chose. */
+static tare_status read_name(const char **name, const_dnnl_primitive_desc_t pd, tare_error *err) {
+    return tare_dnnl_check(dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, name),
+                           "asking for the implementation", err);
+}
+
 tare_status tare_dnnl_check_fast(const_dnnl_primitive_desc_t pd, tare_error *err) {
-    const char *info = NULL;
-    TARE_TRY(tare_dnnl_check(dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &info),
-                             "asking for the implementation", err));
-    if (strncmp(info, "ref", 3) == 0) {
-        return tare_fail(err, TARE_UNSUPPORTED, "oneDNN has only its reference (%s)", info);
+    const char *name = NULL;
+    TARE_TRY(read_name(&name, pd, err));
+    if (strncmp(name, "ref", 3) == 0) {
+        return tare_fail(err, TARE_UNSUPPORTED, "oneDNN has only its reference (%s)", name);
+    }
+    return TARE_OK;
+}
+
+/** Refuses what oneDNN would compute wrongly: its convolutions by gemm misread an added operand
+ * that lies channels-last (2.6.3 does; there they serve instruction sets before AVX-512). */
+static tare_status check_right(const_dnnl_primitive_desc_t pd, const tare_dnnl_linear *linear,
+                               const tare_dnnl_posts *posts, tare_error *err) {
+    const char *name = NULL;
+    if (linear->window == NULL || posts->operand_count == 0) {
+        return TARE_OK;
+    }
+    TARE_TRY(read_name(&name, pd, err));
+    if (strstr(name, "gemm") != NULL) {
+        return tare_fail(err, TARE_UNSUPPORTED, "an addition behind a convolution by %s", name);
     }
     return TARE_OK;
 }
@@ -118,6 +138,7 @@ tare_status tare_dnnl_linear_prepare(tare_prepare *prepare, const tare_dnnl_line
     TARE_TRY_DONE(status,
                   tare_dnnl_check(linear->make(&pd, &spec), "choosing an implementation", err));
     TARE_TRY_DONE(status, tare_dnnl_check_fast(pd, err));
+    TARE_TRY_DONE(status, check_right(pd, linear, &posts, err));
 
     const tare_dnnl_md_view wanted = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
     const tare_dnnl_md_view formats[2] = {descs.weights, wanted};
