@@ -116,6 +116,13 @@ tare_status tare_output_open(tare_output **result, const char *path, tare_error 
     return TARE_OK;
 }
 
+tare_status tare_output_check(const char *path, tare_error *err) {
+    tare_output *out = NULL;
+    TARE_TRY(tare_output_open(&out, path, err));
+    tare_output_discard(out);
+    return TARE_OK;
+}
+
 tare_status tare_output_write(tare_output *out, const void *data, size_t bytes, tare_error *err) {
     const unsigned char *at = data;
     while (bytes > 0) {

@@ -22,6 +22,10 @@ void tare_mapping_release(tare_mapping *mapping);
 /** A file being written under a temporary name in the folder of its final name. */
 typedef struct tare_output tare_output;
 
+/** Whether an output could be made at `path`: finds a missing folder before hours of work, not
+ * after. */
+TARE_MUST_CHECK tare_status tare_output_check(const char *path, tare_error *err);
+
 /** Creates the temporary file. TARE_IO when the folder does not exist or cannot be written, with
  * the path in the text. */
 TARE_MUST_CHECK tare_status tare_output_open(tare_output **out, const char *path, tare_error *err);

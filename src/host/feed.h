@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** A dataset fitted to a model: preprocessing completed from the model's input, first sample's
+ * shapes known. */
+#ifndef TARE_FEED_H
+#define TARE_FEED_H
+
+#include "data/prefetch.h"
+#include "session.h"
+
+typedef struct tare_feed {
+    tare_samples *samples;
+    tare_preprocess preprocess;
+    bool has_preprocess;
+    size_t count; /**< samples to use */
+    size_t shape_count;
+    tare_input_shape shapes[TARE_SAMPLE_MAX_INPUTS]; /**< of one sample */
+} tare_feed;
+
+/**
+ * Opens `dataset` for the inputs of `graph`, at most `limit` samples, and loads the first good one
+ * to learn the shapes. The names in shapes are those of the graph's inputs. Errors: those of
+ * loading; TARE_INVALID_ARGUMENT when inputs and data do not go together.
+ */
+TARE_MUST_CHECK tare_status tare_feed_open(tare_feed *feed, const tare_dataset *dataset,
+                                           const tare_graph *graph, uint64_t limit,
+                                           const tare_run_options *options, tare_error *err);
+
+/** NULL and zeroed feeds allowed. */
+void tare_feed_close(tare_feed *feed);
+
+/** The sample's input for the graph input of that name: by name, or the only one. NULL when there
+ * is none. */
+const tare_array *tare_feed_input(const tare_sample *sample, const char *name, size_t graph_inputs);
+
+/** Adds what the data are to a report. */
+TARE_MUST_CHECK tare_status tare_feed_describe(tare_report *report, const tare_feed *feed,
+                                               const tare_dataset *dataset, tare_error *err);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** The parts of quantizing that inspecting shares: the graph to write, its placement, the watched
+ * session. */
+#ifndef TARE_QUANTIZE_H
+#define TARE_QUANTIZE_H
+
+#include "quant/setup.h"
+#include "registry.h"
+#include "session.h"
+
+typedef struct tare_quantization {
+    const tare_backend *backend;
+    const tare_target *target;
+    tare_graph graph;     /**< the one to write: the model's, raised to the target's opset */
+    tare_session session; /**< a clone of it that is executed */
+    tare_arena arena;
+    tare_quantizer_setup setup;
+    tare_stat_point *points; /**< one per activation quantizer, in the order of the setup */
+    size_t *setup_of_point;  /**< index into setup.points */
+    size_t point_count;
+    bool *watched;          /**< by value id */
+    size_t *point_of_value; /**< first point of a value id, or SIZE_MAX */
+} tare_quantization;
+
+/** Makes an empty one that can be released. */
+TARE_MUST_CHECK tare_status tare_quantization_init(tare_quantization *q,
+                                                   const tare_quantize_options *options,
+                                                   tare_error *err);
+
+/** NULL allowed. */
+void tare_quantization_release(tare_quantization *q);
+
+/**
+ * From the model to a bound session with quantizers placed: raises the opset, infers shapes, places
+ * quantizers, folds BatchNormalization where no statistic is taken in between. Planning is left to
+ * the caller.
+ */
+TARE_MUST_CHECK tare_status tare_quantization_place(tare_quantization *q, const tare_model *model,
+                                                    const tare_input_shape *shapes,
+                                                    size_t shape_count,
+                                                    const tare_quantize_options *options,
+                                                    tare_error *err);
+
+/** Adds the quantizers to a report (without scales). */
+TARE_MUST_CHECK tare_status tare_quantization_describe(tare_report *report,
+                                                       const tare_quantization *q, tare_error *err);
+
+#endif
