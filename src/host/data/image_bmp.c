@@ -123,7 +123,7 @@ static tare_status read_masks(bmp *to, tare_error *err) {
     return TARE_OK;
 }
 
-/* An index beyond the palette gives the gray of its number, as Pillow's initial palette does. */
+/* An index beyond the palette is black, as in Pillow: the array starts as zeros. */
 static tare_status read_palette(bmp *to, tare_error *err) {
     const size_t entry = to->header_bytes == 12 ? 3 : 4;
     const size_t masks = to->header_bytes == 40 && to->compression == BMP_BITFIELDS ? 12 : 0;
@@ -134,10 +134,9 @@ static tare_status read_palette(bmp *to, tare_error *err) {
     if (at > to->file->bytes || to->file->bytes - at < count * entry) {
         return tare_fail(err, TARE_INVALID_ARGUMENT, "the file ends in its palette");
     }
-    for (uint32_t i = 0; i < 256; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         for (size_t c = 0; c < 3; c++) {
-            to->palette[i][c] =
-                i < count ? to->file->data[at + i * entry + 2 - c] : (unsigned char)i;
+            to->palette[i][c] = to->file->data[at + i * entry + 2 - c];
         }
     }
     return TARE_OK;

@@ -75,7 +75,7 @@ static void read_header(png_state *state) {
     }
 }
 
-/* An index beyond the palette gives the gray of its number, as Pillow's initial palette does. */
+/* An index beyond the palette is black, as in Pillow: the array starts as zeros. */
 static void read_palette(png_state *state) {
     png_colorp colors = NULL;
     int count = 0;
@@ -83,11 +83,10 @@ static void read_palette(png_state *state) {
     if (png_get_PLTE(state->png, state->info, &colors, &count) == 0) {
         png_error(state->png, "the palette is missing");
     }
-    for (int i = 0; i < 256; i++) {
-        const unsigned char gray = (unsigned char)i;
-        state->palette[i][0] = i < count ? colors[i].red : gray;
-        state->palette[i][1] = i < count ? colors[i].green : gray;
-        state->palette[i][2] = i < count ? colors[i].blue : gray;
+    for (int i = 0; i < count && i < 256; i++) {
+        state->palette[i][0] = colors[i].red;
+        state->palette[i][1] = colors[i].green;
+        state->palette[i][2] = colors[i].blue;
     }
 }
 

@@ -14,10 +14,9 @@ typedef struct descr_row {
 } descr_row;
 
 static const descr_row descrs[] = {
-    {"f2", TARE_FLOAT16}, {"f4", TARE_FLOAT32},  {"f8", TARE_FLOAT64},
-    {"i1", TARE_INT8},    {"i2", TARE_INT16},  {"i4", TARE_INT32},
-    {"i8", TARE_INT64},   {"u1", TARE_UINT8},  {"u2", TARE_UINT16},
-    {"u4", TARE_UINT32},  {"u8", TARE_UINT64}, {"b1", TARE_BOOL},
+    {"f2", TARE_FLOAT16}, {"f4", TARE_FLOAT32}, {"f8", TARE_FLOAT64}, {"i1", TARE_INT8},
+    {"i2", TARE_INT16},   {"i4", TARE_INT32},   {"i8", TARE_INT64},   {"u1", TARE_UINT8},
+    {"u2", TARE_UINT16},  {"u4", TARE_UINT32},  {"u8", TARE_UINT64},  {"b1", TARE_BOOL},
 };
 
 /** The text of a header and the place up to which it was read. */

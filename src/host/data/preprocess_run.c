@@ -24,13 +24,13 @@ tare_status tare_preprocess_scratch_bytes(size_t *bytes, const tare_preprocess *
 
     TARE_TRY(tare_preprocess_geometry(&geometry, preprocess, width, height, err));
     resized = geometry.window_width * geometry.window_height * (gray ? 1 : 3);
-    /* `area` keeps float32 between the passes; a weight list is at most six supports long per
-     * result. */
-    between = geometry.window_width * (height + 1) * (gray ? 1 : 3);
+    /* `area` keeps float32 between the passes; whichever pass is first, this is enough for it. */
+    between =
+        (geometry.window_width * (height + 1) + geometry.window_height * width) * (gray ? 1 : 3);
     between *= preprocess->filter == TARE_FILTER_AREA ? sizeof(float) : 1;
     widest = (width + height) * 8 + (geometry.window_width + geometry.window_height) * 64;
     *bytes = image + (preprocess->exif_orientation ? image : 0) + (gray ? image / 3 : 0) + resized +
-             between + 8 * widest;
+             between + 16 * widest;
     return TARE_OK;
 }
 

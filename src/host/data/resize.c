@@ -13,8 +13,13 @@
 typedef struct resize_run {
     const tare_resize *job;
     tare_resize_taps x, y;
-    size_t row_begin, row_end; /**< source rows that the window needs */
 } resize_run;
+
+/** Pixels between two passes, or those of the job: `pitch` is the distance of rows in bytes. */
+typedef struct pixel_rows {
+    const unsigned char *data;
+    size_t pitch;
+} pixel_rows;
 
 void tare_resize_scratch_release(tare_resize_scratch *scratch) {
     if (scratch != NULL) {
@@ -71,19 +76,17 @@ static void across_gray(unsigned char *out, const unsigned char *in, const tare_
  * vectorise. */
 #define DOWN_BLOCK 256
 
-static void down_row(unsigned char *out, const unsigned char *in, size_t pitch,
-                     const tare_resize_taps *taps, size_t row) {
-    const int32_t *weights = taps->fixed + row * taps->stride;
-    const uint32_t length = taps->length[row];
+static void down_row(unsigned char *out, const pixel_rows *in, size_t bytes, const int32_t *weights,
+                     uint32_t length) {
     int32_t sums[DOWN_BLOCK];
 
-    for (size_t x = 0; x < pitch; x += DOWN_BLOCK) {
-        const size_t width = pitch - x < DOWN_BLOCK ? pitch - x : DOWN_BLOCK;
+    for (size_t x = 0; x < bytes; x += DOWN_BLOCK) {
+        const size_t width = bytes - x < DOWN_BLOCK ? bytes - x : DOWN_BLOCK;
         for (size_t i = 0; i < width; i++) {
             sums[i] = HALF;
         }
         for (uint32_t k = 0; k < length; k++) {
-            const unsigned char *from = in + (size_t)k * pitch + x;
+            const unsigned char *from = in->data + (size_t)k * in->pitch + x;
             const int32_t weight = weights[k];
             for (size_t i = 0; i < width; i++) {
                 sums[i] += from[i] * weight;
@@ -95,56 +98,108 @@ static void down_row(unsigned char *out, const unsigned char *in, size_t pitch,
     }
 }
 
-/* The source row range that the y axis reads, relative to which `between` is filled. */
-static void find_rows(resize_run *run) {
-    run->row_begin = SIZE_MAX;
-    run->row_end = 0;
-    for (size_t i = 0; i < run->y.count; i++) {
-        const size_t end = (size_t)run->y.first[i] + run->y.length[i];
-        run->row_begin = run->y.first[i] < run->row_begin ? run->y.first[i] : run->row_begin;
-        run->row_end = end > run->row_end ? end : run->row_end;
+/* Rows of `bytes` bytes, one per result of the taps. */
+static void down_pass(unsigned char *out, const pixel_rows *in, size_t bytes,
+                      const tare_resize_taps *taps) {
+    for (size_t row = 0; row < taps->count; row++, out += bytes) {
+        const pixel_rows from = {in->data + (size_t)taps->first[row] * in->pitch, in->pitch};
+        down_row(out, &from, bytes, taps->fixed + row * taps->stride, taps->length[row]);
     }
 }
 
-static void across_rows(unsigned char *out, const unsigned char *in, const resize_run *run) {
-    const tare_resize *job = run->job;
-    const size_t in_pitch = job->in_width * job->channels,
-                 out_pitch = job->window_width * job->channels;
-
-    for (size_t y = run->row_begin; y < run->row_end; y++, out += out_pitch) {
-        const unsigned char *row = in + y * in_pitch;
-        if (job->in_width == job->out_width) {
-            memcpy(out, row + job->window_x * job->channels, out_pitch);
-        } else if (job->channels == 3) {
-            across_rgb(out, row, &run->x);
+static void across_pass(unsigned char *out, const pixel_rows *in, size_t rows, size_t channels,
+                        const tare_resize_taps *taps) {
+    for (size_t row = 0; row < rows; row++, out += taps->count * channels) {
+        if (channels == 3) {
+            across_rgb(out, in->data + row * in->pitch, taps);
         } else {
-            across_gray(out, row, &run->x);
+            across_gray(out, in->data + row * in->pitch, taps);
         }
     }
 }
 
+/** A range of source rows or columns. */
+typedef struct source_range {
+    size_t begin, count;
+} source_range;
+
+/* What the taps read; afterwards they count from there, since only that part is kept between the
+ * passes. */
+static source_range taps_rebase(tare_resize_taps *taps) {
+    size_t begin = SIZE_MAX, end = 0;
+
+    for (size_t i = 0; i < taps->count; i++) {
+        const size_t last = (size_t)taps->first[i] + taps->length[i];
+        begin = taps->first[i] < begin ? taps->first[i] : begin;
+        end = last > end ? last : end;
+    }
+    for (size_t i = 0; i < taps->count; i++) {
+        taps->first[i] -= (uint32_t)begin;
+    }
+    return (source_range){begin, end - begin};
+}
+
+/* The order matters, as each pass rounds. Pillow up to 12 always goes across first; Pillow 13 goes
+ * down first where that leaves out enough: this is its choice, found by trying sizes. */
+static bool goes_down_first(const tare_resize *job) {
+    const ptrdiff_t narrower = (ptrdiff_t)job->in_width - (ptrdiff_t)job->out_width;
+    const ptrdiff_t lower = (ptrdiff_t)job->in_height - (ptrdiff_t)job->out_height;
+
+    return lower > 0 && lower > 2 * narrower;
+}
+
+static tare_status both_passes(unsigned char *out, const pixel_rows *in, resize_run *run,
+                               tare_memory *memory, tare_error *err) {
+    const tare_resize *job = run->job;
+    const size_t channels = job->channels;
+    const bool down_first = goes_down_first(job);
+    const source_range needed = taps_rebase(down_first ? &run->x : &run->y);
+    const size_t skipped = needed.begin * (down_first ? channels : in->pitch);
+    const size_t pitch = (down_first ? needed.count : job->window_width) * channels;
+    const size_t rows = down_first ? job->window_height : needed.count;
+    const pixel_rows source = {in->data + skipped, in->pitch};
+    pixel_rows between;
+
+    TARE_TRY(tare_memory_reserve(memory, pitch * rows, "a half-resized image", err));
+    between = (pixel_rows){memory->data, pitch};
+    if (down_first) {
+        down_pass(memory->data, &source, pitch, &run->y);
+        across_pass(out, &between, rows, channels, &run->x);
+    } else {
+        across_pass(memory->data, &source, rows, channels, &run->x);
+        down_pass(out, &between, pitch, &run->y);
+    }
+    return TARE_OK;
+}
+
+/* A direction that keeps its size has no pass: the window is simply cut out. */
 static tare_status run_convolution(unsigned char *out, const unsigned char *in, resize_run *run,
                                    tare_resize_scratch *scratch, tare_error *err) {
     const tare_resize *job = run->job;
     const tare_resize_axis x = axis_x(job), y = axis_y(job);
-    const size_t pitch = job->window_width * job->channels;
-    unsigned char *between;
+    const bool across = job->in_width != job->out_width, down = job->in_height != job->out_height;
+    pixel_rows source = {in, job->in_width * job->channels};
 
-    TARE_TRY(tare_resize_taps_convolution(&run->x, &scratch->columns, job->filter, &x, err));
-    if (job->in_height == job->out_height) { /* a pass without change would round a second time */
-        run->row_begin = job->window_y;
-        run->row_end = job->window_y + job->window_height;
-        across_rows(out, in, run);
-        return TARE_OK;
+    source.data += across ? 0 : job->window_x * job->channels;
+    source.data += down ? 0 : job->window_y * source.pitch;
+    if (across) {
+        TARE_TRY(tare_resize_taps_convolution(&run->x, &scratch->columns, job->filter, &x, err));
     }
-    TARE_TRY(tare_resize_taps_convolution(&run->y, &scratch->rows, job->filter, &y, err));
-    find_rows(run);
-    TARE_TRY(tare_memory_reserve(&scratch->between, pitch * (run->row_end - run->row_begin),
-                                 "a half-resized image", err));
-    between = scratch->between.data;
-    across_rows(between, in, run);
-    for (size_t row = 0; row < job->window_height; row++, out += pitch) {
-        down_row(out, between + (run->y.first[row] - run->row_begin) * pitch, pitch, &run->y, row);
+    if (down) {
+        TARE_TRY(tare_resize_taps_convolution(&run->y, &scratch->rows, job->filter, &y, err));
+    }
+    if (across && down) {
+        return both_passes(out, &source, run, &scratch->between, err);
+    }
+    if (across) {
+        across_pass(out, &source, job->window_height, job->channels, &run->x);
+    } else if (down) {
+        down_pass(out, &source, job->window_width * job->channels, &run->y);
+    } else {
+        for (size_t row = 0; row < job->window_height; row++) {
+            memcpy(out + row * job->window_width * job->channels, source.data + row * source.pitch,
+                   job->window_width * job->channels);
+        }
     }
     return TARE_OK;
 }
@@ -167,8 +222,13 @@ static void across_area(float *out, const unsigned char *in, const resize_run *r
 
 static void down_area(unsigned char *out, const float *in, float *sums, size_t row,
                       const resize_run *run) {
-    const size_t pitch = run->job->window_width * run->job->channels;
+    const tare_resize *job = run->job;
+    const size_t pitch = job->window_width * job->channels;
     const float *weights = run->y.floating + row * run->y.stride;
+    /* OpenCV averages 2 x 2 pixels in integers, where halves go up; everything else it rounds to
+     * even. */
+    const bool halves =
+        job->in_width == 2 * job->out_width && job->in_height == 2 * job->out_height;
 
     memset(sums, 0, pitch * sizeof *sums);
     for (uint32_t k = 0; k < run->y.length[row]; k++, in += pitch) {
@@ -177,7 +237,7 @@ static void down_area(unsigned char *out, const float *in, float *sums, size_t r
         }
     }
     for (size_t i = 0; i < pitch; i++) {
-        const float value = nearbyintf(sums[i]);
+        const float value = halves ? floorf(sums[i] + 0.5F) : nearbyintf(sums[i]);
         out[i] = (unsigned char)(value > 255.0F ? 255.0F : value);
     }
 }
@@ -188,25 +248,25 @@ static tare_status run_area(unsigned char *out, const unsigned char *in, resize_
     const tare_resize_axis x = axis_x(job), y = axis_y(job);
     const bool shrinks = job->in_width >= job->out_width && job->in_height >= job->out_height;
     const size_t pitch = job->window_width * job->channels;
+    source_range needed;
     float *sums, *between;
 
     TARE_TRY(tare_resize_taps_area(&run->x, &scratch->columns, shrinks, &x, err));
     TARE_TRY(tare_resize_taps_area(&run->y, &scratch->rows, shrinks, &y, err));
-    find_rows(run);
-    if (run->row_end - run->row_begin >= SIZE_MAX / sizeof(float) / pitch) {
+    needed = taps_rebase(&run->y);
+    if (needed.count >= SIZE_MAX / sizeof(float) / pitch) {
         return tare_fail_memory(err, SIZE_MAX, "a half-resized image");
     }
-    TARE_TRY(tare_memory_reserve(&scratch->between,
-                                 pitch * (run->row_end - run->row_begin + 1) * sizeof(float),
+    TARE_TRY(tare_memory_reserve(&scratch->between, pitch * (needed.count + 1) * sizeof(float),
                                  "a half-resized image", err));
     sums = scratch->between.data;
     between = sums + pitch;
-    for (size_t row = run->row_begin; row < run->row_end; row++) {
-        across_area(between + (row - run->row_begin) * pitch,
-                    in + row * job->in_width * job->channels, run);
+    for (size_t row = 0; row < needed.count; row++) {
+        across_area(between + row * pitch,
+                    in + (needed.begin + row) * job->in_width * job->channels, run);
     }
     for (size_t row = 0; row < job->window_height; row++, out += pitch) {
-        down_area(out, between + (run->y.first[row] - run->row_begin) * pitch, sums, row, run);
+        down_area(out, between + run->y.first[row] * pitch, sums, row, run);
     }
     return TARE_OK;
 }

@@ -3,8 +3,9 @@
  * Resampling of 8-bit pixels, equal to the bit to Pillow's Image.resize() for Pillow's filters.
  *
  * `area` follows OpenCV's INTER_AREA: the mean over the exact, fractional source area of a pixel
- * when both directions shrink; when one grows, OpenCV's linear interpolation with area coordinates.
- * It is computed in float32 and rounded once to the nearest value (ties to even).
+ * when both directions shrink (equal to the bit where tried); when one grows, OpenCV's linear
+ * interpolation with area coordinates, in float32 instead of OpenCV's 11-bit weights, which differs
+ * by at most 1.
  */
 #ifndef TARE_DATA_RESIZE_H
 #define TARE_DATA_RESIZE_H

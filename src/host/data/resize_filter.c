@@ -28,7 +28,7 @@ static double hamming_filter(double x) {
         return 0.0;
     }
     angle = distance * pi;
-    return sin(angle) / angle * (0.54 + 0.46 * cos(angle));
+    return sin(angle) / angle * (0.54F + 0.46F * cos(angle));
 }
 
 /* Keys' cubic with a = -0.5. */

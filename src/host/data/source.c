@@ -17,6 +17,10 @@ static tare_status find_source(const tare_source **out, const tare_source_list *
     tare_text names = {0};
     struct stat about;
 
+    if (path == NULL) {
+        *out = kinds->sources[0];
+        return TARE_OK;
+    }
     if (stat(path, &about) != 0) {
         return tare_fail(err, TARE_NOT_FOUND, "data '%s': there is no such file or folder", path);
     }

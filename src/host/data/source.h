@@ -8,8 +8,9 @@
 
 /** What is to be opened. Borrowed only during the call. */
 typedef struct tare_source_options {
-    const char *path;
+    const char *path;                  /**< NULL: the first kind of the list is meant */
     const tare_preprocess *preprocess; /**< complete; NULL: the data is the model's input already */
+    const struct tare_function_data *function; /**< for tare_source_function */
 } tare_source_options;
 
 /** What is known once it is open. */
@@ -55,6 +56,16 @@ extern const tare_source tare_source_folder;
 extern const tare_source tare_source_npy;
 /** One .npz: an array per model input, axis 0 counts the samples. */
 extern const tare_source tare_source_npz;
+
+/** A function of the caller's that makes the samples. */
+extern const tare_source tare_source_function;
+
+/** What tare_source_function opens. Borrowed until the data are closed. */
+typedef struct tare_function_data {
+    size_t count;
+    tare_sample_function function;
+    void *user;
+} tare_function_data;
 
 /** Opened data. */
 typedef struct tare_samples tare_samples;
