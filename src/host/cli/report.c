@@ -40,8 +40,10 @@ int tare_cli_fail(tare_status status, const tare_error *err) {
 int tare_cli_fail_run(tare_status status, const tare_error *err,
                       const tare_cli_arguments *arguments) {
     const int code = tare_cli_fail(status, err);
-    /* Model and data were found by calls before; all that is left not to be found is the device. */
-    return status == TARE_NOT_FOUND && arguments->device != NULL ? TARE_CLI_EXIT_DEVICE : code;
+    /* A target that is not known has the same status; only the device's text names the device. */
+    const bool is_device = status == TARE_NOT_FOUND && arguments->device != NULL &&
+                           strstr(err->text, arguments->device) != NULL;
+    return is_device ? TARE_CLI_EXIT_DEVICE : code;
 }
 
 static int fail_output(const char *path, const char *why) {
