@@ -86,7 +86,7 @@ def make_rich_model():
     initializers[-1].metadata_props.append(entry("a", "b"))
     graph = helper.make_graph(
         nodes, "g", [tensor("x", 1, ["batch", 3, None]), tensor("c", 9, [])],
-        [tensor("y", 1, ["batch", None, None]), helper.make_value_info("w", None)], initializers,
+        [tensor("y", 1, ["batch", None, None]), onnx.ValueInfoProto(name="w")], initializers,
         doc_string="", value_info=[tensor("outer", 1, ["batch", 3, 4]), tensor("stale", 1, [-1])],
         sparse_initializer=[sparse])
     graph.input.append(helper.make_value_info("seq", helper.make_sequence_type_proto(helper.make_tensor_type_proto(1, [2]))))

@@ -152,7 +152,13 @@ static tare_status check_kind(size_t *bytes, const Tare__TensorProto *tensor, co
         return tare_fail(r->err, TARE_INVALID_MODEL, "contents are stored twice");
     }
     TARE_TRY(tare_onnx_tensor_shape(&shape, tensor, r->err));
-    if (!tare_dims_bytes(bytes, shape.dtype, shape.rank, shape.dims)) {
+    if (tare_dtype_bits(shape.dtype) != 0 &&
+        !tare_dims_bytes(bytes, shape.dtype, shape.rank, shape.dims)) {
+        char text[TARE_DIMS_TEXT_BYTES];
+        return tare_fail(r->err, TARE_INVALID_MODEL, "shape %s is too large",
+                         tare_dims_text(text, sizeof text, shape.rank, shape.dims));
+    }
+    if (tare_dtype_bits(shape.dtype) == 0) {
         return tare_fail(r->err, TARE_INVALID_MODEL, "%s tensors cannot have external data",
                          tare_dtype_text(shape.dtype));
     }
@@ -179,9 +185,9 @@ static tare_status resolve_tensor(resolving *r, Tare__TensorProto *tensor) {
     TARE_TRY(open_side_file(&file, r, location));
     if (offset > file->mapping.bytes || bytes > file->mapping.bytes - offset) {
         return tare_fail(r->err, TARE_INVALID_MODEL,
-                         "external data: bytes %llu to %llu of '%s' are asked for, which has %zu",
-                         (unsigned long long)offset, (unsigned long long)offset + bytes, location,
-                         file->mapping.bytes);
+                         "external data: %zu bytes at offset %llu of '%s' are asked for, "
+                         "which has %zu",
+                         bytes, (unsigned long long)offset, location, file->mapping.bytes);
     }
     tensor->has_raw_data = 1;
     tensor->raw_data.len = bytes;

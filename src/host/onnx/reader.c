@@ -216,7 +216,9 @@ static tare_status read_graph(tare_graph *graph, tare_document *document, tare_e
     TARE_TRY(tare_onnx_nodes_read(graph, document, source, err));
     TARE_TRY(read_outputs(graph, source, err));
     TARE_TRY(read_value_infos(graph, source, err));
-    TARE_TRY(tare_graph_sort(graph, err));
+    if (graph->node_count > 0) {
+        TARE_TRY(tare_graph_sort(graph, err));
+    }
     TARE_TRY(tare_onnx_captures_read(graph, document, err));
     document->value_count = graph->value_count;
     tare_document_seal(document);
