@@ -67,6 +67,8 @@ class Case(unittest.TestCase):
 
 def main():
     """Runs the tests of the calling file; exits EXIT_SKIPPED when every one of them was skipped."""
+    if not os.access(PROGRAM, os.X_OK):
+        sys.exit(f"there is no program {PROGRAM}; set TARE_PROGRAM")
     program = unittest.main(module="__main__", exit=False, verbosity=2)
     result = program.result
     if not result.wasSuccessful():

@@ -214,7 +214,7 @@ class BadData(program.Case):
         other = {"mode": "exact", "size": [24, 32], "filter": "bilinear"}
         self.refuse_description(["16", "24", "32"], resize=other)
         self.refuse_description(["3", "1"], color="GRAY", mean=[0], std=[1])
-        self.refuse_description(["NHWC"], layout="NHWC")
+        self.refuse_description(["preprocess.json", "3", "16"], layout="NHWC")
 
     def test_options_that_match_nothing(self):
         for option, value in {"name": "no_such_node", "type": "LSTM", "pattern": "^nothing.*"}.items():

@@ -19,6 +19,10 @@ import program
 COMMANDS = ("quantize", "inspect", "run", "devices")
 
 
+def run_help(command):
+    return program.run(*command.split(), "--help").stdout
+
+
 class CommandLine(program.Case):
     def test_help(self):
         overview = self.expect_done("--help").stdout
@@ -28,6 +32,13 @@ class CommandLine(program.Case):
             self.assertTrue(text.startswith(f"usage: tare {command}"))
             self.assertRegex(text, rf"example:\n  tare {command} ")
             self.assertLessEqual(max(map(len, text.splitlines())), 100)
+
+    def test_the_manual_quotes_the_help(self):
+        manual = (program.SOURCE / "docs" / "cli.md").read_text()
+        for command in ("", *COMMANDS):
+            text = run_help(command)
+            with self.subTest(command=command):
+                self.assertIn("".join(f"    {line}".rstrip() + "\n" for line in text.splitlines()), manual)
 
     def test_version(self):
         cmake = (program.SOURCE / "CMakeLists.txt").read_text()

@@ -26,7 +26,7 @@ static int print_overview(void) {
     printf("\n'tare COMMAND --help' explains a command, 'tare --version' prints the version.\n\n"
            "example:\n%s",
            tare_cli_quantize.example);
-    return TARE_CLI_EXIT_OK;
+    return tare_cli_flush();
 }
 
 static int fail_unknown_command(const char *given) {
@@ -48,6 +48,7 @@ static int run_command(const tare_cli_command *command, int argc, char **argv) {
     int code = tare_cli_arguments_parse(&arguments, command, argc, argv);
     if (code == TARE_CLI_EXIT_OK && arguments.help) {
         tare_cli_arguments_help(command);
+        code = tare_cli_flush();
     } else if (code == TARE_CLI_EXIT_OK) {
         code = command->run(command, &arguments);
     }
@@ -64,7 +65,7 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("tare %s\n", tare_version());
-        return TARE_CLI_EXIT_OK;
+        return tare_cli_flush();
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(argv[1], commands[i]->name) == 0) {

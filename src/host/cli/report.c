@@ -95,6 +95,11 @@ static int write_json(const char *path, const char *json) {
     return TARE_CLI_EXIT_OK;
 }
 
+int tare_cli_flush(void) {
+    const bool failed = fflush(stdout) != 0 || ferror(stdout) != 0;
+    return failed ? fail_output("standard output", strerror(errno)) : TARE_CLI_EXIT_OK;
+}
+
 int tare_cli_report(const tare_report *report, const tare_cli_arguments *arguments) {
     const bool json_only = arguments->json != NULL && strcmp(arguments->json, "-") == 0;
     if (json_only) {
@@ -102,11 +107,9 @@ int tare_cli_report(const tare_report *report, const tare_cli_arguments *argumen
     } else if (!arguments->quiet) {
         (void)fputs(tare_report_text(report), stdout);
     }
-    if (fflush(stdout) != 0) {
-        return fail_output("standard output", strerror(errno));
-    }
-    if (arguments->json != NULL && !json_only) {
+    const int code = tare_cli_flush();
+    if (code == TARE_CLI_EXIT_OK && arguments->json != NULL && !json_only) {
         return write_json(arguments->json, tare_report_json(report));
     }
-    return TARE_CLI_EXIT_OK;
+    return code;
 }

@@ -24,6 +24,10 @@ int tare_cli_fail_run(tare_status status, const tare_error *err,
  * TARE_CLI_EXIT_FAILED otherwise. */
 int tare_cli_check_output(const char *path);
 
+/** Brings what was printed to where it goes: a full disk or a closed pipe is an error like others.
+ * Prints it and returns TARE_CLI_EXIT_FAILED then. */
+int tare_cli_flush(void);
+
 /** Prints the report as the arguments ask (text, unless quiet; JSON to a file or instead of the
  * text). Returns the exit code. */
 int tare_cli_report(const tare_report *report, const tare_cli_arguments *arguments);

@@ -152,6 +152,7 @@ static int execute(const tare_cli_command *command, const tare_cli_arguments *ar
     }
     if (!arguments->quiet) {
         print_outcome(arguments->output, outcome);
+        code = tare_cli_flush();
     }
 
 done:
