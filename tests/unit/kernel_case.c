@@ -4,6 +4,8 @@
 
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "cpu/dnnl_kernels.h"
 

@@ -2,6 +2,9 @@
 /** One set of names over oneDNN 2 and 3; see the header. */
 #include "cpu/dnnl_compat.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 /** oneDNN counts the holes between the taps of a dilated window. */
 static void holes(dnnl_dims_t out, const tare_dnnl_window *window) {
     for (int axis = 0; axis < window->rank; axis++) {
@@ -9,7 +12,24 @@ static void holes(dnnl_dims_t out, const tare_dnnl_window *window) {
     }
 }
 
+static bool has_name(const_dnnl_primitive_desc_t pd, const char *start) {
+    const char *name = NULL;
+    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success &&
+           strncmp(name, start, strlen(start)) == 0;
+}
+
 #if DNNL_VERSION_MAJOR >= 3
+
+/** Walks on from oneDNN's first choice to the preferred implementation; false: there is none, and
+ * `pd` is used up. */
+static bool walk_to(dnnl_primitive_desc_t pd, const char *preferred) {
+    while (!has_name(pd, preferred)) {
+        if (dnnl_primitive_desc_next_impl(pd) != dnnl_success) {
+            return false;
+        }
+    }
+    return true;
+}
 
 dnnl_status_t tare_dnnl_md_new(tare_dnnl_md *md, int rank, const int64_t *dims,
                                const int64_t *strides) {
@@ -29,7 +49,7 @@ void tare_dnnl_md_free(tare_dnnl_md md) {
     }
 }
 
-dnnl_status_t tare_dnnl_convolution(dnnl_primitive_desc_t *out, const tare_dnnl_spec *spec) {
+static dnnl_status_t first_convolution(dnnl_primitive_desc_t *out, const tare_dnnl_spec *spec) {
     const tare_dnnl_window *window = spec->window;
     dnnl_dims_t dilates;
     holes(dilates, window);
@@ -37,6 +57,16 @@ dnnl_status_t tare_dnnl_convolution(dnnl_primitive_desc_t *out, const tare_dnnl_
         out, spec->engine, dnnl_forward_inference, spec->algorithm, spec->src, spec->weights,
         spec->bias, spec->dst, window->stride, dilates, window->pad_begin, window->pad_end,
         spec->attr);
+}
+
+dnnl_status_t tare_dnnl_convolution(dnnl_primitive_desc_t *out, const tare_dnnl_spec *spec) {
+    const dnnl_status_t status = first_convolution(out, spec);
+    if (status != dnnl_success || spec->preferred == NULL || walk_to(*out, spec->preferred)) {
+        return status;
+    }
+    (void)dnnl_primitive_desc_destroy(*out);
+    *out = NULL;
+    return first_convolution(out, spec);
 }
 
 dnnl_status_t tare_dnnl_deconvolution(dnnl_primitive_desc_t *out, const tare_dnnl_spec *spec) {
@@ -73,6 +103,30 @@ dnnl_status_t tare_dnnl_append_hard_swish(dnnl_post_ops_t ops, float a, float b)
 }
 
 #else
+
+/** Makes the preferred implementation of an operation, or oneDNN's own choice. */
+static dnnl_status_t choose(dnnl_primitive_desc_t *out, const_dnnl_op_desc_t desc,
+                            const tare_dnnl_spec *spec) {
+    dnnl_primitive_desc_iterator_t all = NULL;
+    if (spec->preferred == NULL ||
+        dnnl_primitive_desc_iterator_create(&all, desc, spec->attr, spec->engine, NULL) !=
+            dnnl_success) {
+        return dnnl_primitive_desc_create(out, desc, spec->attr, spec->engine, NULL);
+    }
+    dnnl_status_t status = dnnl_success;
+    bool found = false;
+    while (!found && status == dnnl_success) {
+        *out = dnnl_primitive_desc_iterator_fetch(all);
+        found = has_name(*out, spec->preferred);
+        if (!found) {
+            (void)dnnl_primitive_desc_destroy(*out);
+            status = dnnl_primitive_desc_iterator_next(all);
+        }
+    }
+    (void)dnnl_primitive_desc_iterator_destroy(all);
+    return found ? dnnl_success
+                 : dnnl_primitive_desc_create(out, desc, spec->attr, spec->engine, NULL);
+}
 
 dnnl_status_t tare_dnnl_md_new(tare_dnnl_md *md, int rank, const int64_t *dims,
                                const int64_t *strides) {
@@ -112,9 +166,7 @@ dnnl_status_t tare_dnnl_convolution(dnnl_primitive_desc_t *out, const tare_dnnl_
     const dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
         &desc, dnnl_forward_inference, spec->algorithm, spec->src, spec->weights, spec->bias,
         spec->dst, window->stride, dilates, window->pad_begin, window->pad_end);
-    return status != dnnl_success
-               ? status
-               : dnnl_primitive_desc_create(out, &desc, spec->attr, spec->engine, NULL);
+    return status != dnnl_success ? status : choose(out, &desc, spec);
 }
 
 dnnl_status_t tare_dnnl_deconvolution(dnnl_primitive_desc_t *out, const tare_dnnl_spec *spec) {
@@ -125,9 +177,7 @@ dnnl_status_t tare_dnnl_deconvolution(dnnl_primitive_desc_t *out, const tare_dnn
     const dnnl_status_t status = dnnl_dilated_deconvolution_forward_desc_init(
         &desc, dnnl_forward_inference, spec->algorithm, spec->src, spec->weights, spec->bias,
         spec->dst, window->stride, dilates, window->pad_begin, window->pad_end);
-    return status != dnnl_success
-               ? status
-               : dnnl_primitive_desc_create(out, &desc, spec->attr, spec->engine, NULL);
+    return status != dnnl_success ? status : choose(out, &desc, spec);
 }
 
 dnnl_status_t tare_dnnl_pooling(dnnl_primitive_desc_t *out, const tare_dnnl_spec *spec) {
@@ -138,18 +188,14 @@ dnnl_status_t tare_dnnl_pooling(dnnl_primitive_desc_t *out, const tare_dnnl_spec
     const dnnl_status_t status = dnnl_pooling_v2_forward_desc_init(
         &desc, dnnl_forward_inference, spec->algorithm, spec->src, spec->dst, window->stride,
         window->kernel, dilates, window->pad_begin, window->pad_end);
-    return status != dnnl_success
-               ? status
-               : dnnl_primitive_desc_create(out, &desc, spec->attr, spec->engine, NULL);
+    return status != dnnl_success ? status : choose(out, &desc, spec);
 }
 
 dnnl_status_t tare_dnnl_matmul(dnnl_primitive_desc_t *out, const tare_dnnl_spec *spec) {
     dnnl_matmul_desc_t desc;
     const dnnl_status_t status =
         dnnl_matmul_desc_init(&desc, spec->src, spec->weights, spec->bias, spec->dst);
-    return status != dnnl_success
-               ? status
-               : dnnl_primitive_desc_create(out, &desc, spec->attr, spec->engine, NULL);
+    return status != dnnl_success ? status : choose(out, &desc, spec);
 }
 
 dnnl_status_t tare_dnnl_append_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t algorithm, float alpha,

@@ -46,6 +46,8 @@ typedef struct tare_dnnl_spec {
     tare_dnnl_md_view src, weights, bias, dst;
     const tare_dnnl_window *window;
     dnnl_alg_kind_t algorithm;
+    const char *preferred; /**< of a convolution: the implementation whose name starts so is taken
+                              where there is one; NULL: oneDNN's own choice */
 } tare_dnnl_spec;
 
 /** Makes the primitive descriptor of one kind of operation. */

@@ -119,6 +119,12 @@ static tare_status prepare_conv(tare_prepare *prepare, bool transposed, tare_err
                                .src = tare_dnnl_view_of(&src, input),
                                .weights = view_weights(&weights, attrs->group, transposed),
                                .dst = tare_dnnl_view_of(&dst, output)};
+    if (!transposed && attrs->group > 1 && attrs->group == src.dims[1] &&
+        attrs->group == dst.dims[1]) {
+        /* Its older depthwise kernels are 1.1 to 2 times as fast channels-last as those that
+         * oneDNN takes by itself with AVX-512. */
+        linear.preferred = "jit_dw";
+    }
     if (prepare->input_count > 2 && prepare->inputs[2].rank >= 0) {
         const tare_dnnl_place place = {TARE_DNNL_INPUT, 2};
         linear.bias = tare_dnnl_view_of(&prepare->inputs[2], place);

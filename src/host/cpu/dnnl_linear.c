@@ -2,6 +2,8 @@
 /** Building the program of one linear operation with its bias and epilogues. */
 #include "cpu/dnnl_linear.h"
 
+#include <string.h>
+
 /** The memory descriptors of one linear operation while it is being built. */
 typedef struct linear_descs {
     tare_dnnl_md src, weights, packed, bias, dst, addend;
@@ -134,7 +136,8 @@ tare_status tare_dnnl_linear_prepare(tare_prepare *prepare, const tare_dnnl_line
                                  .bias = descs.bias,
                                  .dst = descs.dst,
                                  .window = linear->window,
-                                 .algorithm = linear->algorithm};
+                                 .algorithm = linear->algorithm,
+                                 .preferred = linear->preferred};
     TARE_TRY_DONE(status,
                   tare_dnnl_check(linear->make(&pd, &spec), "choosing an implementation", err));
     TARE_TRY_DONE(status, tare_dnnl_check_fast(pd, err));

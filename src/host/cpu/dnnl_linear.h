@@ -17,6 +17,7 @@ typedef struct tare_dnnl_linear {
     tare_dnnl_make *make;
     const tare_dnnl_window *window; /**< of a convolution, else NULL */
     dnnl_alg_kind_t algorithm;      /**< of a convolution */
+    const char *preferred;          /**< implementation to take where there is one, or NULL */
     bool pack;                      /**< bring the weights into the format that oneDNN prefers */
     float scale;                    /**< of the product, before the addend */
     tare_dnnl_view src, weights, bias, dst;

@@ -2,6 +2,8 @@
 /** Epilogues and attributes of oneDNN primitives; see the header. */
 #include "cpu/dnnl_posts.h"
 
+#include <string.h>
+
 typedef dnnl_status_t append_epilogue(dnnl_post_ops_t ops, float a, float b);
 
 static dnnl_status_t append_clip(dnnl_post_ops_t ops, float a, float b) {

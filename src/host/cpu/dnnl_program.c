@@ -2,6 +2,8 @@
 /** Building, executing and freeing programs of oneDNN primitives. */
 #include "cpu/dnnl_program.h"
 
+#include <string.h>
+
 /** What oneDNN and the planner both align scratch memory to. */
 #define SCRATCH_ALIGNMENT ((size_t)64)
 
