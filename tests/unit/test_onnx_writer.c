@@ -195,6 +195,33 @@ Test(writer, knowing_more_than_the_file_does_not_change_its_types) {
     cr_assert_eq(again.outputs[0]->dims[0], -1);
 }
 
+Test(writer, a_file_that_contradicts_itself_is_not_corrected) {
+    const int64_t two[] = {2}, three[] = {3};
+    wire g = wire_small_graph(), sequence = {0}, type = {0}, info = {0};
+    wire_add(&g, GRAPH_NODE, wire_node("Op", "y", "z"));
+    wire_add(&g, GRAPH_VALUE_INFO, wire_value("z", 1, 1, two));
+    wire_add(&g, GRAPH_OUTPUT, wire_value("z", 7, 1, three));
+    wire_message(&type, 4, &sequence);
+    wire_text(&info, 1, "x");
+    wire_add(&g, GRAPH_VALUE_INFO, *wire_message(&info, 2, &type)); /* x: a sequence after all */
+    load(wire_model(&g));
+    tare_buffer *first = pack(&graph);
+    reload();
+    tare_buffer *second = pack(&again);
+    cr_assert_eq(again.outputs[1]->dtype, TARE_DTYPE_INT64);
+    cr_assert_eq(again.outputs[1]->dims[0], 3);
+    wire kept = wire_value("z", 1, 1, two); /* the other entry */
+    bool found = false;
+    for (size_t i = 0; i + kept.bytes <= tare_buffer_bytes(first); i++) {
+        found = found || memcmp((char *)tare_buffer_data(first) + i, kept.data, kept.bytes) == 0;
+    }
+    cr_assert(found);
+    free(kept.data);
+    cr_assert_eq(tare_buffer_bytes(first), tare_buffer_bytes(second));
+    tare_buffer_release(first);
+    tare_buffer_release(second);
+}
+
 Test(writer, what_is_gone_is_left_out) {
     load(rich_model());
     tare_value *w = tare_graph_find_value(&graph, "w");

@@ -32,6 +32,14 @@ typedef struct tare_onnx_capture {
     size_t count;
 } tare_onnx_capture;
 
+/** The type of a value when the file was read. */
+typedef struct tare_onnx_type {
+    tare_dtype dtype;
+    int rank;
+    int64_t dims[TARE_MAX_RANK];
+    bool is_tensor_type;
+} tare_onnx_type;
+
 /** A file with external data, mapped while the document lives. */
 typedef struct tare_onnx_side_file {
     struct tare_onnx_side_file *next;
@@ -44,6 +52,7 @@ struct tare_document {
     tare_arena arena;          /**< of everything unpacked */
     Tare__ModelProto *model;   /**< NULL in a document of a lone tensor */
     size_t value_count;        /**< values of the graph when it was read; later ids are new */
+    tare_onnx_type *types;     /**< of those values, by id */
     tare_onnx_record *records; /**< sorted by proto after tare_document_seal() */
     size_t record_count, record_capacity;
     tare_onnx_capture *captures; /**< sorted by origin after tare_document_seal() */

@@ -166,7 +166,7 @@ static tare_status emit_value_info(Tare__ValueInfoProto **out, tare_onnx_emissio
                                    tare_error *err) {
     Tare__ValueInfoProto *info;
 
-    if (source != NULL && tare_onnx_type_agrees(value, source)) {
+    if (source != NULL && tare_onnx_type_agrees(e->document, value, source)) {
         *out = (Tare__ValueInfoProto *)(uintptr_t)source;
         return TARE_OK;
     }
@@ -345,7 +345,7 @@ static void start_from_document(tare_onnx_emission *e) {
 
 tare_status tare_onnx_emit(tare_onnx_emission *e, const tare_graph *graph,
                            const tare_document *document, tare_error *err) {
-    info_list inputs, outputs;
+    info_list inputs = {0}, outputs = {0};
 
     *e = (tare_onnx_emission){.graph = graph, .document = document};
     tare_arena_init(&e->arena);

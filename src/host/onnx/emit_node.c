@@ -41,6 +41,14 @@ static bool same_text(const char *text, const ProtobufCBinaryData *bytes) {
            (length == bytes->len || bytes->data[length] == 0);
 }
 
+/* NaN equals itself here, and the zeros differ. */
+static bool same_float(float a, float b) {
+    uint32_t a_bits, b_bits;
+    memcpy(&a_bits, &a, sizeof a_bits);
+    memcpy(&b_bits, &b, sizeof b_bits);
+    return a_bits == b_bits;
+}
+
 static bool same_array(const void *a, size_t a_count, const void *b, size_t b_count, size_t size) {
     return a_count == b_count && (a_count == 0 || memcmp(a, b, a_count * size) == 0);
 }
@@ -68,7 +76,7 @@ static bool same_attribute(const tare_onnx_emission *emission, const tare_attrib
     }
     switch (attribute->type) {
     case TARE_ATTRIBUTE_FLOAT:
-        return memcmp(&attribute->f, &proto->f, sizeof attribute->f) == 0;
+        return same_float(attribute->f, proto->f);
     case TARE_ATTRIBUTE_INT:
         return attribute->i == proto->i;
     case TARE_ATTRIBUTE_STRING:

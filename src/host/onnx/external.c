@@ -167,9 +167,9 @@ static tare_status check_kind(size_t *bytes, const Tare__TensorProto *tensor, co
 
 static tare_status resolve_tensor(resolving *r, Tare__TensorProto *tensor) {
     const char *location;
-    tare_onnx_side_file *file;
-    uint64_t offset;
-    size_t bytes;
+    tare_onnx_side_file *file = NULL;
+    uint64_t offset = 0;
+    size_t bytes = 0;
 
     TARE_TRY(check_kind(&bytes, tensor, r));
     TARE_TRY(find_entry(&location, tensor, "location", r->err));

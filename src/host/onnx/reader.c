@@ -220,7 +220,9 @@ static tare_status read_graph(tare_graph *graph, tare_document *document, tare_e
         TARE_TRY(tare_graph_sort(graph, err));
     }
     TARE_TRY(tare_onnx_captures_read(graph, document, err));
-    document->value_count = graph->value_count;
+    if (!tare_onnx_types_record(document, graph)) {
+        return tare_fail_memory(err, graph->value_count * sizeof *document->types, "types");
+    }
     tare_document_seal(document);
     return TARE_OK;
 }

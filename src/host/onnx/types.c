@@ -28,9 +28,12 @@ tare_status tare_onnx_type_read(tare_value *value, tare_arena *arena,
     const Tare__TypeProto__Tensor *type = tensor_type(info);
     const Tare__TensorShapeProto *shape;
 
+    if (!value->is_tensor_type) {
+        return TARE_OK; /* the list that is read first wins */
+    }
     if (type == NULL) {
-        value->is_tensor_type =
-            info->type == NULL || info->type->value_case == TARE__TYPE_PROTO__VALUE__NOT_SET;
+        value->is_tensor_type = value->dtype != TARE_DTYPE_UNDEFINED || info->type == NULL ||
+                                info->type->value_case == TARE__TYPE_PROTO__VALUE__NOT_SET;
         return TARE_OK;
     }
     if (type->elem_type < 0) {
@@ -62,27 +65,64 @@ tare_status tare_onnx_type_read(tare_value *value, tare_arena *arena,
     return TARE_OK;
 }
 
-bool tare_onnx_type_agrees(const tare_value *value, const Tare__ValueInfoProto *info) {
-    const Tare__TypeProto__Tensor *type = tensor_type(info);
-    if (type == NULL || !value->is_tensor_type) {
-        return info->type == NULL || type == NULL || value->is_tensor_type == (type != NULL);
+bool tare_onnx_types_record(tare_document *document, const tare_graph *graph) {
+    tare_onnx_type *types = tare_arena_array(&document->arena, graph->value_count, sizeof *types);
+    for (size_t i = 0; types != NULL && i < graph->value_count; i++) {
+        const tare_value *value = graph->values[i];
+        types[i].dtype = value->dtype;
+        types[i].rank = value->rank;
+        types[i].is_tensor_type = value->is_tensor_type;
+        memcpy(types[i].dims, value->dims, sizeof value->dims);
     }
-    if (value->dtype != TARE_DTYPE_UNDEFINED && type->elem_type != (int32_t)value->dtype) {
+    document->types = types;
+    document->value_count = graph->value_count;
+    return types != NULL;
+}
+
+static tare_onnx_type type_of_info(const Tare__ValueInfoProto *info) {
+    const Tare__TypeProto__Tensor *source = tensor_type(info);
+    tare_onnx_type type = {.rank = -1, .is_tensor_type = source != NULL || info->type == NULL};
+
+    if (source == NULL) {
+        return type;
+    }
+    type.dtype = (tare_dtype)source->elem_type;
+    if (source->shape != NULL && source->shape->n_dim <= TARE_MAX_RANK) {
+        type.rank = (int)source->shape->n_dim;
+        for (size_t i = 0; i < source->shape->n_dim; i++) {
+            type.dims[i] = fixed_dim(source->shape->dim[i]);
+        }
+    }
+    return type;
+}
+
+static bool agrees(const tare_value *value, const tare_onnx_type *type) {
+    if (value->is_tensor_type != type->is_tensor_type) {
         return false;
     }
-    if (type->shape == NULL || value->rank < 0) {
+    if (value->dtype != TARE_DTYPE_UNDEFINED && type->dtype != TARE_DTYPE_UNDEFINED &&
+        value->dtype != type->dtype) {
+        return false;
+    }
+    if (type->rank < 0 || value->rank < 0) {
         return true;
     }
-    if (type->shape->n_dim != (size_t)value->rank) {
-        return false;
-    }
-    for (size_t i = 0; i < type->shape->n_dim; i++) {
-        const int64_t fixed = fixed_dim(type->shape->dim[i]);
-        if (fixed >= 0 && fixed != value->dims[i]) {
+    for (int i = 0; i < type->rank && type->rank == value->rank; i++) {
+        if (type->dims[i] >= 0 && type->dims[i] != value->dims[i]) {
             return false;
         }
     }
-    return true;
+    return type->rank == value->rank;
+}
+
+bool tare_onnx_type_agrees(const tare_document *document, const tare_value *value,
+                           const Tare__ValueInfoProto *info) {
+    /* A file may contradict itself, say in value_info and outputs; that alone is no change. */
+    if (value->id < document->value_count) {
+        return agrees(value, &document->types[value->id]);
+    }
+    const tare_onnx_type type = type_of_info(info);
+    return agrees(value, &type);
 }
 
 static bool write_dim(Tare__TensorShapeProto__Dimension *dim, tare_arena *arena, int64_t size,
