@@ -386,6 +386,19 @@ Test(damaged, structure_that_unpacking_must_not_see) {
     release();
 }
 
+Test(damaged, millions_of_empty_nodes_are_refused_before_they_take_memory) {
+    const size_t count = 4000000;
+    unsigned char *nodes = malloc(count * 2);
+    for (size_t i = 0; i < count; i++) {
+        nodes[2 * i] = GRAPH_NODE << 3 | 2;
+        nodes[2 * i + 1] = 0;
+    }
+    wire g = wire_small_graph();
+    wire_raw(&g, nodes, count * 2);
+    free(nodes);
+    refuse(g, TARE_INVALID_MODEL, "empty parts", "NodeProto");
+}
+
 /* ---- bad tensors ---- */
 
 Test(tensors, impossible_shapes_are_refused_without_allocating) {

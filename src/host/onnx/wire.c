@@ -4,11 +4,17 @@
 
 #include <string.h>
 
-#define LARGEST_FIELD ((UINT64_C(1) << 29) - 1)
+#define LARGEST_FIELD  ((UINT64_C(1) << 29) - 1)
+
+/* An empty message takes 2 bytes in a file and hundreds in memory. Real nodes, attributes and dims
+ * need less than 40 times their size. */
+#define LARGEST_GROWTH ((size_t)64)
+#define FREE_BYTES     ((size_t)16 << 20)
 
 typedef struct scan {
     const unsigned char *data;
-    size_t at; /* offset in the whole file, for messages */
+    size_t at;                       /* offset in the whole file, for messages */
+    size_t unpacked, unpacked_limit; /* bytes of the message structs, about */
     tare_error *err;
 } scan;
 
@@ -142,6 +148,10 @@ static tare_status scan_message(scan *s, const ProtobufCMessageDescriptor *kind,
     if (depth > TARE_ONNX_MAX_NESTING) {
         return damaged(s, kind, "nesting deeper than 100 messages");
     }
+    s->unpacked += kind->sizeof_message;
+    if (s->unpacked > s->unpacked_limit) {
+        return damaged(s, kind, "nothing but empty parts");
+    }
     while (s->at < end) {
         const ProtobufCFieldDescriptor *field;
         uint64_t tag;
@@ -167,6 +177,9 @@ static tare_status scan_message(scan *s, const ProtobufCMessageDescriptor *kind,
 
 tare_status tare_onnx_wire_check(const ProtobufCMessageDescriptor *kind, const void *data,
                                  size_t bytes, tare_error *err) {
-    scan s = {.data = data, .at = 0, .err = err};
+    scan s = {.data = data, .err = err};
+    s.unpacked_limit = bytes > (SIZE_MAX - FREE_BYTES) / LARGEST_GROWTH
+                           ? SIZE_MAX
+                           : bytes * LARGEST_GROWTH + FREE_BYTES;
     return scan_message(&s, kind, bytes, 1);
 }

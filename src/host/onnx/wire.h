@@ -14,7 +14,8 @@
  * Checks that `bytes` bytes are a well-formed message of the given kind, so that unpacking needs
  * bounded stack and time: every length lies within its parent, nesting is limited, wire types fit
  * their fields, single messages come once (merging copies would take quadratic time), texts hold no
- * NUL. TARE_INVALID_MODEL with the offset of the first fault.
+ * NUL, memory for the messages is bounded by a multiple of `bytes`. TARE_INVALID_MODEL with the
+ * offset of the first fault.
  */
 TARE_MUST_CHECK tare_status tare_onnx_wire_check(const ProtobufCMessageDescriptor *kind,
                                                  const void *data, size_t bytes, tare_error *err);
