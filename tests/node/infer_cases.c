@@ -4,15 +4,17 @@
  *
  *     infer_cases FOLDER...     FOLDER holds cases: CASE/model.onnx, CASE/test_data_set_0/
  *
- * Inputs of an integer or boolean type count as constants, because shapes, axes and repeats come
- * that way. Cases that Tare refuses as unsupported are counted and, with -v, listed; a wrong type
- * or shape, and a valid model that is called invalid, fails.
+ * Inputs of an integer or boolean type and short vectors behind the first input count as constants,
+ * because shapes, axes, scales and bounds come that way. Cases that Tare refuses as unsupported are
+ * counted and, with -v, listed; a wrong type or shape, and a valid model that is called invalid,
+ * fails.
  */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/backend.h"
 #include "onnx/reader.h"
 #include "pass/infer.h"
 
@@ -53,7 +55,11 @@ static void release_tensors(case_tensors *tensors) {
     }
 }
 
-static bool is_shape_like(const tare_tensor *tensor) {
+/* Whether an input stands for what real models have as a constant. */
+static bool is_parameter(const tare_tensor *tensor, size_t index) {
+    if (index > 0 && tensor->rank <= 1 && tare_tensor_count(tensor) <= 8) {
+        return true;
+    }
     return tensor->dtype != TARE_DTYPE_FLOAT && tensor->dtype != TARE_DTYPE_FLOAT16 &&
            tensor->dtype != TARE_DTYPE_DOUBLE && tensor->dtype != TARE_DTYPE_BFLOAT16;
 }
@@ -69,7 +75,7 @@ static tare_status prepare_inputs(tare_shape_binding *bindings, size_t *count, t
         if (!inputs->present[i]) {
             continue;
         }
-        if (is_shape_like(tensor)) {
+        if (is_parameter(tensor, i)) {
             value->constant = tare_graph_new_tensor(graph);
             if (value->constant == NULL) {
                 return TARE_OUT_OF_MEMORY;
@@ -132,7 +138,7 @@ static void run_case(outcome *total, const char *name, const char *folder) {
         status = prepare_inputs(bindings, &count, &graph, &inputs);
     }
     if (status == TARE_OK) {
-        status = tare_pass_infer(&graph, NULL, bindings, count, &err);
+        status = tare_pass_infer(&graph, &tare_backend_cpu, bindings, count, &err);
     }
     if (status == TARE_OK) {
         compare_outputs(total, name, &graph, &expected);
