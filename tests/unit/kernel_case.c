@@ -90,9 +90,13 @@ typedef struct runner {
     pthread_t thread;
 } runner;
 
+static void thread_begin(const kernel_case *c) {
+    tare_dnnl_thread_begin(c->threads_per_run == 0 ? 1 : c->threads_per_run);
+}
+
 static void *run_thread(void *context) {
     runner *r = context;
-    tare_dnnl_thread_begin(1);
+    thread_begin(r->c);
     unsigned char *scratch = guarded_new(r->scratch_bytes);
     void *outputs[1] = {r->output};
     const tare_run run = {.private_data = r->private_data,
@@ -162,6 +166,7 @@ tare_status kernel_case_run(float *out, const kernel_case *c, tare_error *err) {
                             .epilogue_count = c->epilogue_count,
                             .epilogues = c->epilogues,
                             .private_data = calloc(1, c->kernel->private_size + 1)};
+    thread_begin(c);
     const tare_status status = c->kernel->prepare(&prepare, err);
     if (status == TARE_OK) {
         runner first = {.c = c,

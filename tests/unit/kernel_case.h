@@ -18,7 +18,8 @@ typedef struct kernel_case {
     tare_desc output;
     size_t epilogue_count;
     tare_epilogue epilogues[TARE_MAX_EPILOGUES];
-    int threads; /**< that run the prepared kernel at the same time; 0: one */
+    int threads;         /**< that run the prepared kernel at the same time; 0: one */
+    int threads_per_run; /**< that each of them may use; 0: one */
 } kernel_case;
 
 /** A float32 descriptor; 3 to 5 dims are channels-last when `last`. */

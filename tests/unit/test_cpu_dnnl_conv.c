@@ -498,7 +498,6 @@ static void check_plain(const conv_shape *s, bool bias, bool constant) {
 }
 
 Test(cpu_dnnl_conv, equals_loops_with_constant_weights) {
-    tare_dnnl_thread_begin(1);
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
         check_plain(&shapes[i], true, true);
         check_plain(&shapes[i], false, true);
@@ -506,7 +505,6 @@ Test(cpu_dnnl_conv, equals_loops_with_constant_weights) {
 }
 
 Test(cpu_dnnl_conv, equals_loops_with_computed_weights) {
-    tare_dnnl_thread_begin(1);
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
         check_plain(&shapes[i], true, false);
     }
@@ -586,7 +584,6 @@ static void check_epilogue(const conv_shape *s, const epilogue_list *e) {
 }
 
 Test(cpu_dnnl_conv, epilogues) {
-    tare_dnnl_thread_begin(1);
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
         for (size_t k = 0; k < sizeof(epilogue_lists) / sizeof(epilogue_lists[0]); k++) {
             check_epilogue(&shapes[i], &epilogue_lists[k]);
@@ -624,15 +621,33 @@ Test(cpu_dnnl_conv, refuses_other_types) {
     conv_data_free(&d);
 }
 
+Test(cpu_dnnl_conv, refuses_windows_beyond_32_bits) {
+    conv_data d;
+    tare_error err = {0};
+    conv_data_init(&d, &shapes[0], true);
+    const kernel_case c = conv_case(&d, &shapes[0], true, true);
+    int64_t *const fields[] = {d.attrs.window.dilation, d.attrs.window.pad_begin,
+                               d.attrs.window.pad_end, d.attrs.window.stride};
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        const int64_t before = fields[i][1];
+        fields[i][1] = ((int64_t)1 << 32) + before; /* the same in 32 bits */
+        cr_assert_eq(kernel_case_run(d.y_data, &c, &err), TARE_UNSUPPORTED, "field %zu", i);
+        cr_assert_not_null(strstr(err.text, "beyond 32 bits on spatial axis 1"), "%s", err.text);
+        fields[i][1] = before;
+    }
+    cr_assert_eq(kernel_case_run(d.y_data, &c, &err), TARE_OK, "%s", err.text);
+    conv_data_free(&d);
+}
+
 Test(cpu_dnnl_conv, threads_share_what_was_prepared) {
-    tare_dnnl_thread_begin(1);
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i += 5) {
         for (int constant = 0; constant < 2; constant++) {
             conv_data d;
             tare_error err = {0};
             conv_data_init(&d, &shapes[i], true);
             kernel_case c = conv_case(&d, &shapes[i], true, constant == 1);
-            c.threads = 4;
+            c.threads = constant == 1 ? 4 : 2;
+            c.threads_per_run = constant == 1 ? 1 : 2;
             cr_assert_eq(kernel_case_run(d.y_data, &c, &err), TARE_OK, "%s", err.text);
             for (int64_t k = 0; k < tare_desc_count(&d.y); k++) {
                 cr_assert(fabs(d.y_data[k] - d.expected[k]) <= sum_bound(&d, k), "%s",

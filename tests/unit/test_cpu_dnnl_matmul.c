@@ -103,7 +103,6 @@ static void check_matmul(const matmul_shape *s, bool constant) {
 }
 
 Test(cpu_dnnl_matmul, equals_loops) {
-    tare_dnnl_thread_begin(1);
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
         check_matmul(&shapes[i], false);
         check_matmul(&shapes[i], true);
@@ -189,7 +188,6 @@ static bool check_gemm(const gemm_case *g) {
 Test(cpu_dnnl_matmul, gemm_equals_loops) {
     static const int64_t sizes[][3] = {{5, 7, 9}, {1, 10, 64}, {17, 1, 3}, {4, 33, 1}, {1, 1, 20}};
     static const float scales[][2] = {{1, 1}, {0.5f, 1}, {1, 0.25f}, {-2, 3}, {1, 0}};
-    tare_dnnl_thread_begin(1);
     for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
         for (size_t e = 0; e < sizeof(scales) / sizeof(scales[0]); e++) {
             for (size_t d = 0; d < sizeof(addends) / sizeof(addends[0]); d++) {

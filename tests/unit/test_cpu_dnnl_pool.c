@@ -111,7 +111,6 @@ static bool check_pool(const pool_shape *s, const pool_kind *kind) {
 }
 
 Test(cpu_dnnl_pool, equals_loops) {
-    tare_dnnl_thread_begin(1);
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
         for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
             const bool dilated = shapes[i].dilation[0] > 1;

@@ -108,6 +108,7 @@ static tare_status prepare_conv(tare_prepare *prepare, bool transposed, tare_err
                                      .pad_begin = wide.pad_begin,
                                      .pad_end = wide.pad_end,
                                      .rank = wide.rank};
+    TARE_TRY(tare_dnnl_check_sizes(&window, &src, &dst, err));
     const tare_dnnl_place input = {TARE_DNNL_INPUT, 0}, output = {TARE_DNNL_OUTPUT, 0};
     /* The direct algorithm: Winograd's loses digits. */
     tare_dnnl_linear linear = {.make = transposed ? tare_dnnl_deconvolution : tare_dnnl_convolution,

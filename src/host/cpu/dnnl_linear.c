@@ -38,6 +38,36 @@ tare_status tare_dnnl_check_operands(const tare_prepare *prepare, tare_error *er
     return check_operands(prepare->outputs, prepare->output_count, "output", err);
 }
 
+/** The largest number for which sums of a few such numbers fit into 32 bits. */
+#define SIZE_LIMIT (INT32_MAX / 8)
+
+static bool is_small(int64_t value) {
+    return value >= -SIZE_LIMIT && value <= SIZE_LIMIT;
+}
+
+tare_status tare_dnnl_check_sizes(const tare_dnnl_window *window, const tare_desc *src,
+                                  const tare_desc *dst, tare_error *err) {
+    for (int axis = 0; axis < window->rank; axis++) {
+        const int64_t kernel = window->kernel[axis], dilation = window->dilation[axis];
+        const bool small = is_small(kernel) && is_small(dilation) && is_small(kernel * dilation) &&
+                           is_small(window->stride[axis]) && is_small(window->pad_begin[axis]) &&
+                           is_small(window->pad_end[axis]);
+        if (!small) {
+            return tare_fail(err, TARE_UNSUPPORTED,
+                             "a window beyond 32 bits on spatial axis %d: %lld taps, dilation "
+                             "%lld, stride %lld, pads %lld and %lld",
+                             axis, (long long)kernel, (long long)dilation,
+                             (long long)window->stride[axis], (long long)window->pad_begin[axis],
+                             (long long)window->pad_end[axis]);
+        }
+    }
+    if (tare_desc_bytes(src) / (size_t)src->dims[0] > INT32_MAX ||
+        tare_desc_bytes(dst) / (size_t)dst->dims[0] > INT32_MAX) {
+        return tare_fail(err, TARE_UNSUPPORTED, "a sample of more than 2 GiB");
+    }
+    return TARE_OK;
+}
+
 /** oneDNN's name of the implementation that it chose. */
 static tare_status read_name(const char **name, const_dnnl_primitive_desc_t pd, tare_error *err) {
     return tare_dnnl_check(dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, name),

@@ -30,6 +30,12 @@ tare_dnnl_view tare_dnnl_view_of(const tare_desc *desc, tare_dnnl_place place);
 /** TARE_UNSUPPORTED unless all operands that are there are float32 and have elements. */
 TARE_MUST_CHECK tare_status tare_dnnl_check_operands(const tare_prepare *prepare, tare_error *err);
 
+/** TARE_UNSUPPORTED for windows and samples whose sizes oneDNN's kernels, which count in 32 bits,
+ * could not hold. `src` and `dst` have a batch axis in front. */
+TARE_MUST_CHECK tare_status tare_dnnl_check_sizes(const tare_dnnl_window *window,
+                                                  const tare_desc *src, const tare_desc *dst,
+                                                  tare_error *err);
+
 /** TARE_UNSUPPORTED when oneDNN has nothing but its unoptimised reference for `pd`. */
 TARE_MUST_CHECK tare_status tare_dnnl_check_fast(const_dnnl_primitive_desc_t pd, tare_error *err);
 

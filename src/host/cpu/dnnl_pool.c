@@ -84,6 +84,7 @@ static tare_status prepare_pool(tare_prepare *prepare, bool maximum, tare_error 
                                      .pad_begin = attrs->window.pad_begin,
                                      .pad_end = attrs->window.pad_end,
                                      .rank = attrs->window.rank};
+    TARE_TRY(tare_dnnl_check_sizes(&window, &prepare->inputs[0], &prepare->outputs[0], err));
     TARE_TRY(tare_dnnl_program_open(prepare->private_data, err));
     const tare_status status = build(prepare, &window, choose_algorithm(attrs, maximum), err);
     if (status != TARE_OK) {

@@ -29,7 +29,8 @@ TARE_MUST_CHECK tare_status tare_dnnl_posts_add(tare_dnnl_posts *posts, tare_dnn
                                                 tare_dnnl_place place, tare_error *err);
 
 /** Appends the epilogues that prepare asks for; the k-th ADD reads input input_count + k, which
- * lies as `dst` does. TARE_UNSUPPORTED for those that oneDNN does not compute to float accuracy. */
+ * lies as `dst` does. TARE_UNSUPPORTED for those that oneDNN does not have exactly. A bound of CLIP
+ * and of the hard functions also takes the place of NaN: oneDNN compares as the processor does. */
 TARE_MUST_CHECK tare_status tare_dnnl_posts_epilogues(tare_dnnl_posts *posts,
                                                       const tare_prepare *prepare,
                                                       tare_dnnl_md_view dst, tare_error *err);
