@@ -15,7 +15,7 @@ extern const tare_kernel_table tare_cpu_unary_table;
  * Min of any number. */
 extern const tare_kernel_table tare_cpu_binary_table;
 
-/** Where, Cast, CastLike. */
+/** Where, IsNaN, IsInf, Cast, CastLike. */
 extern const tare_kernel_table tare_cpu_select_table;
 
 /** Reorder, Transpose, Reshape, Concat, Split, Slice, Expand, Tile, DepthToSpace,
@@ -37,7 +37,8 @@ extern const tare_kernel_table tare_cpu_reduce_table;
 /** Softmax, LogSoftmax, Hardmax. */
 extern const tare_kernel_table tare_cpu_softmax_table;
 
-/** BatchNormalization, InstanceNormalization, LayerNormalization, GroupNormalization, LRN. */
+/** BatchNormalization, InstanceNormalization, LayerNormalization, GroupNormalization,
+ * LRN, LpNormalization. */
 extern const tare_kernel_table tare_cpu_norm_table;
 
 /** MaxPool (with Indices), AveragePool, LpPool: plain loops for what oneDNN does not do. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Where, and conversions between element types. */
+/** Where, tests of elements, and conversions between element types. */
+#include <math.h>
 #include <string.h>
 
 #include "cpu/element.h"
@@ -169,7 +170,61 @@ static tare_status cast_run(const tare_run *run, tare_error *err) {
     return TARE_OK;
 }
 
+/* IsNaN and IsInf. */
+typedef struct test_state {
+    const tare_accessor *element;
+    int64_t count;
+    bool nan, positive, negative;
+} test_state;
+
+static tare_status test_prepare(tare_prepare *prepare, tare_error *err) {
+    test_state *state = prepare->private_data;
+    state->element = tare_accessor_of(prepare->inputs[0].dtype);
+    state->count = tare_desc_count(&prepare->inputs[0]);
+    if (state->element == NULL || prepare->inputs[0].layout != prepare->outputs[0].layout) {
+        return tare_fail(err, TARE_UNSUPPORTED, "element type %s is not supported",
+                         tare_dtype_text(prepare->inputs[0].dtype));
+    }
+    return TARE_OK;
+}
+
+static tare_status isnan_prepare(tare_prepare *prepare, tare_error *err) {
+    ((test_state *)prepare->private_data)->nan = true;
+    return test_prepare(prepare, err);
+}
+
+static tare_status isinf_prepare(tare_prepare *prepare, tare_error *err) {
+    const tare_isinf_attrs *attrs = prepare->attrs;
+    test_state *state = prepare->private_data;
+    state->positive = attrs->detect_positive;
+    state->negative = attrs->detect_negative;
+    return test_prepare(prepare, err);
+}
+
+static tare_status test_run(const tare_run *run, tare_error *err) {
+    const test_state *state = run->private_data;
+    uint8_t *out = run->outputs[0];
+
+    TARE_UNUSED(err);
+    for (int64_t i = 0; i < state->count; i++) {
+        const double x = state->element->real(run->inputs[0], i);
+        out[i] = (state->nan && isnan(x)) || (state->positive && x == (double)INFINITY) ||
+                 (state->negative && x == -(double)INFINITY);
+    }
+    return TARE_OK;
+}
+
 static const tare_kernel rows[] = {
+    {.name = "IsNaN",
+     .private_size = sizeof(test_state),
+     .layout = TARE_LAYOUT_RULE_FOLLOW,
+     .prepare = isnan_prepare,
+     .run = test_run},
+    {.name = "IsInf",
+     .private_size = sizeof(test_state),
+     .layout = TARE_LAYOUT_RULE_FOLLOW,
+     .prepare = isinf_prepare,
+     .run = test_run},
     {.name = "Where",
      .private_size = sizeof(where_state),
      .layout = TARE_LAYOUT_RULE_FOLLOW,

@@ -107,3 +107,21 @@ bool tare_cursor_next(tare_cursor *cursor, const tare_nest *nest, int axes) {
     }
     return false;
 }
+
+tare_axis_view tare_axis_view_of(const tare_desc *desc, int axis) {
+    tare_axis_view view = {.outer = 1, .size = desc->dims[axis], .inner = 1};
+    int order[TARE_MAX_RANK];
+    bool behind = false;
+
+    tare_desc_order(order, desc);
+    for (int i = 0; i < desc->rank; i++) {
+        if (order[i] == axis) {
+            behind = true;
+        } else if (behind) {
+            view.inner *= desc->dims[order[i]];
+        } else {
+            view.outer *= desc->dims[order[i]];
+        }
+    }
+    return view;
+}

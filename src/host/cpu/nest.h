@@ -38,6 +38,14 @@ typedef struct tare_cursor {
 /** Steps through the outermost `axes` axes; false after the last position. */
 bool tare_cursor_next(tare_cursor *cursor, const tare_nest *nest, int axes);
 
+/** An operand seen along one axis, in the order of its memory: index = (outer * size + k) * inner +
+ * i. */
+typedef struct tare_axis_view {
+    int64_t outer, size, inner;
+} tare_axis_view;
+
+tare_axis_view tare_axis_view_of(const tare_desc *desc, int axis);
+
 /** The ONNX axes of an operand in the order of its memory, outermost first. */
 void tare_desc_order(int *order, const tare_desc *desc);
 
