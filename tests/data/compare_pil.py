@@ -385,7 +385,11 @@ def compare_all(comparison, shared, made):
 
 def main():
     program, shared = sys.argv[1], sys.argv[2]
-    photograph = find(os.path.join(shared, "images"), (".jpg",))[0]
+    photographs = find(os.path.join(shared, "images"), (".jpg",))
+    if not photographs:
+        print(f"skipped: there are no photographs in {shared}/images")
+        return 77
+    photograph = photographs[0]
     with tempfile.TemporaryDirectory() as folder:
         comparison = Comparison(program, folder)
         made_folder = os.path.join(folder, "made")

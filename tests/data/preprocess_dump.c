@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Runs a preprocessing on images and writes the tensors as .npy, for comparison with Pillow and NumPy. */
+/** Runs a preprocessing on images and writes the tensors as .npy, for comparison with Pillow and
+ * NumPy. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,18 +24,22 @@ static tare_status run_image(state *with, const char *image, const char *output,
 
     TARE_TRY(tare_mapping_open(&file, image, err));
     const tare_image_source source = {file.data, file.bytes, image};
-    status = tare_preprocess_run_file(&with->sample, &with->preprocess, &source, &with->scratch, err);
+    status =
+        tare_preprocess_run_file(&with->sample, &with->preprocess, &source, &with->scratch, err);
     for (long i = 1; i < with->repeats && status == TARE_OK; i++) {
-        status = tare_preprocess_run_file(&with->sample, &with->preprocess, &source, &with->scratch, err);
+        status = tare_preprocess_run_file(&with->sample, &with->preprocess, &source, &with->scratch,
+                                          err);
     }
     tare_mapping_release(&file);
     if (status != TARE_OK) {
         return status;
     }
-    return strcmp(output, "-") == 0 ? TARE_OK : tare_npy_write(output, &with->sample.inputs[0], err);
+    return strcmp(output, "-") == 0 ? TARE_OK
+                                    : tare_npy_write(output, &with->sample.inputs[0], err);
 }
 
-/* Lines "IMAGE<tab>OUTPUT"; an image that fails is reported on stdout as "IMAGE<tab>reason" and the run goes on. */
+/* Lines "IMAGE<tab>OUTPUT"; an image that fails is reported on stdout as "IMAGE<tab>reason" and the
+ * run goes on. */
 static int run_list(state *with, FILE *list) {
     char line[4096];
 
@@ -67,7 +72,8 @@ int main(int argc, char **argv) {
         return 2;
     }
     if (tare_preprocess_load(&with.preprocess, argv[1], &err) != TARE_OK ||
-        tare_preprocess_complete(&with.preprocess, 0, 0, 0, TARE_PIXEL_LAYOUT_UNSET, &err) != TARE_OK ||
+        tare_preprocess_complete(&with.preprocess, 0, 0, 0, TARE_PIXEL_LAYOUT_UNSET, &err) !=
+            TARE_OK ||
         tare_preprocess_write(&text, &with.preprocess, &err) != TARE_OK) {
         (void)fprintf(stderr, "%s\n", err.text);
         goto done;
@@ -77,7 +83,8 @@ int main(int argc, char **argv) {
     code = run_list(&with, stdin);
     (void)clock_gettime(CLOCK_MONOTONIC, &end);
     (void)fprintf(stderr, "%.3f s\n",
-                  (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) * 1e-9);
+                  (double)(end.tv_sec - begin.tv_sec) +
+                      (double)(end.tv_nsec - begin.tv_nsec) * 1e-9);
 done:
     tare_text_release(&text);
     tare_sample_release(&with.sample);

@@ -11,18 +11,10 @@ typedef struct element_row {
 } element_row;
 
 static const element_row elements[] = {
-    [((tare_element)0)] = {"undefined", 0},
-    [TARE_FLOAT32] = {"float32", 4},
-    [TARE_UINT8] = {"uint8", 1},
-    [TARE_INT8] = {"int8", 1},
-    [TARE_UINT16] = {"uint16", 2},
-    [TARE_INT16] = {"int16", 2},
-    [TARE_INT32] = {"int32", 4},
-    [TARE_INT64] = {"int64", 8},
-    [TARE_BOOL] = {"bool", 1},
-    [TARE_FLOAT16] = {"float16", 2},
-    [TARE_FLOAT64] = {"float64", 8},
-    [TARE_UINT32] = {"uint32", 4},
+    [0] = {"undefined", 0},          [TARE_FLOAT32] = {"float32", 4}, [TARE_UINT8] = {"uint8", 1},
+    [TARE_INT8] = {"int8", 1},       [TARE_UINT16] = {"uint16", 2},   [TARE_INT16] = {"int16", 2},
+    [TARE_INT32] = {"int32", 4},     [TARE_INT64] = {"int64", 8},     [TARE_BOOL] = {"bool", 1},
+    [TARE_FLOAT16] = {"float16", 2}, [TARE_FLOAT64] = {"float64", 8}, [TARE_UINT32] = {"uint32", 4},
     [TARE_UINT64] = {"uint64", 8},
 };
 
@@ -30,7 +22,7 @@ static const element_row *element_find(tare_element element) {
     const size_t number = (size_t)element;
 
     if (number >= sizeof elements / sizeof elements[0] || elements[number].name == NULL) {
-        return &elements[((tare_element)0)];
+        return &elements[0];
     }
     return &elements[number];
 }

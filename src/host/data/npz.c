@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** The .npz format through libarchive: a zip file with one .npy member per array. */
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,32 @@
 #include "data/npy.h"
 
 #define READ_BYTES ((size_t)1 << 16)
+
+/** The calling thread's character set while libarchive works. */
+typedef struct utf8_scope {
+    locale_t mine, before;
+} utf8_scope;
+
+/*
+ * libarchive turns member names into the character set of the thread's locale and gives up where
+ * that is ASCII, as in any program that never calls setlocale(). ONNX names are UTF-8, so the
+ * thread gets that for a while; only this thread.
+ */
+static utf8_scope utf8_enter(void) {
+    utf8_scope scope = {newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), (locale_t)0};
+
+    if (scope.mine != (locale_t)0) {
+        scope.before = uselocale(scope.mine);
+    }
+    return scope;
+}
+
+static void utf8_leave(const utf8_scope *scope) {
+    if (scope->mine != (locale_t)0) {
+        (void)uselocale(scope->before);
+        freelocale(scope->mine);
+    }
+}
 
 /** A zip file being read. */
 typedef struct npz_reader {
@@ -169,6 +196,7 @@ static tare_status read_members(npz_reader *reader) {
 
 tare_status tare_npz_read(tare_npz *npz, const char *path, tare_error *err) {
     npz_reader reader = {.npz = npz, .path = path, .err = err};
+    const utf8_scope scope = utf8_enter();
     tare_mapping file = {0};
     tare_status status;
 
@@ -190,6 +218,7 @@ tare_status tare_npz_read(tare_npz *npz, const char *path, tare_error *err) {
     status = read_members(&reader);
 done:
     (void)archive_read_free(reader.archive);
+    utf8_leave(&scope);
     tare_mapping_release(&file);
     if (status != TARE_OK) {
         tare_npz_release(npz);
@@ -280,12 +309,14 @@ done:
 
 tare_status tare_npz_write(const char *path, const tare_array *arrays, size_t count,
                            tare_error *err) {
+    const utf8_scope scope = utf8_enter();
     struct archive *archive = archive_write_new();
     npz_writer writer = {.err = err};
     tare_status status;
 
     if (archive == NULL) {
-        return tare_fail_memory(err, 0, "libarchive");
+        status = tare_fail_memory(err, 0, "libarchive");
+        goto done;
     }
     TARE_TRY_DONE(status, tare_output_open(&writer.out, path, err));
     if (archive_write_set_format_zip(archive) != ARCHIVE_OK ||
@@ -308,6 +339,7 @@ tare_status tare_npz_write(const char *path, const tare_array *arrays, size_t co
 done:
     /* After a failure freeing would try to finish the file: the output must still be there then. */
     (void)archive_write_free(archive);
+    utf8_leave(&scope);
     tare_output_discard(writer.out);
     return status;
 }

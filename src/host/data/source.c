@@ -12,9 +12,20 @@ struct tare_samples {
     tare_source_info info;
 };
 
+static tare_status fail_unknown(const tare_source_list *kinds, const char *path, tare_error *err) {
+    tare_text names = {0};
+
+    for (size_t i = 0; i < kinds->count; i++) {
+        tare_text_add(&names, "%s%s", i == 0 ? "" : ", ", kinds->sources[i]->name);
+    }
+    (void)tare_fail(err, TARE_UNSUPPORTED, "data '%s' is none of the known kinds (%s)", path,
+                    names.data == NULL ? "" : names.data);
+    tare_text_release(&names);
+    return TARE_UNSUPPORTED;
+}
+
 static tare_status find_source(const tare_source **out, const tare_source_list *kinds,
                                const char *path, tare_error *err) {
-    tare_text names = {0};
     struct stat about;
 
     if (path == NULL) {
@@ -29,12 +40,8 @@ static tare_status find_source(const tare_source **out, const tare_source_list *
             *out = kinds->sources[i];
             return TARE_OK;
         }
-        tare_text_add(&names, "%s%s", i == 0 ? "" : ", ", kinds->sources[i]->name);
     }
-    (void)tare_fail(err, TARE_UNSUPPORTED, "data '%s' is none of the known kinds (%s)", path,
-                    names.data == NULL ? "" : names.data);
-    tare_text_release(&names);
-    return TARE_UNSUPPORTED;
+    return fail_unknown(kinds, path, err);
 }
 
 tare_status tare_samples_open(tare_samples **out, const tare_source_list *kinds,
