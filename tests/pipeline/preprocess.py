@@ -68,6 +68,13 @@ def channels(image, color):
     raise ValueError(f"color {color}")
 
 
+def per_channel(values, count):
+    """One value per channel; descriptions of grey images may repeat the same value three times."""
+    if len(values) != count and len(set(values)) > 1:
+        raise ValueError(f"{values} for {count} channels")
+    return np.asarray(values[:count], np.float32)
+
+
 def load(path, description):
     """One photograph as a batch of one."""
     with Image.open(path) as opened:
@@ -77,8 +84,7 @@ def load(path, description):
     if "center_crop" in description:
         image = crop(image, description["center_crop"])
     pixels = channels(image, description["color"]).astype(np.float32)
-    mean = np.asarray(description["mean"], np.float32)
-    std = np.asarray(description["std"], np.float32)
+    mean, std = (per_channel(description[key], pixels.shape[2]) for key in ("mean", "std"))
     array = (pixels * np.float32(description["scale"]) - mean) / std
     if description["layout"] == "NCHW":
         array = array.transpose(2, 0, 1)

@@ -1,14 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tare run` gives the outputs that another runtime gave for real networks."""
+"""`tare run` gives the outputs that another runtime gives for real networks, from arrays and from photographs."""
 
 import json
+import shutil
 
 import numpy as np
+import onnxruntime
 
 import networks
+import preprocess
 import program
 
 LIMIT = 1e-4  # norm of the difference over the norm of the whole output
+# One network for each form of preprocessing: crop, grey, luma, channels last, letterbox.
+FORMS = (
+    "imagenet/squeezenet1.1_zoo",
+    "mnist/mnist_8",
+    "superres/super_resolution_10",
+    "segmentation/deeplabv3_mnv2_dm05_tf",
+    "detection/yolox_nano",
+)
 FOREIGN = "superres/pytorch_superresolution_prepost_op18"
 
 
@@ -48,6 +59,29 @@ class Golden(program.Case):
                     self.assertLessEqual(error, LIMIT, name)
                     compared += 1
         self.assertGreater(compared, 0)
+
+    def test_photographs(self):
+        program.need_shared()
+        chosen = [path for path in networks.photographs() if path.suffix == ".bmp"][:1] + networks.photographs()[::40]
+        data = self.folder / "photographs"
+        data.mkdir()
+        for index, path in enumerate(chosen):
+            shutil.copy(path, data / f"{index:03}{path.suffix}")
+        for name in FORMS:
+            with self.subTest(model=name):
+                path = program.MODELS / f"{name}.onnx"
+                description = networks.preprocess_of(path)
+                arrays = preprocess.load_all(chosen, description)
+                session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+                feed = session.get_inputs()[0].name
+                expected = np.concatenate([session.run(None, {feed: arrays[i : i + 1]})[0] for i in range(len(arrays))])
+                output = self.folder / "outputs.npy"
+                self.expect_done("run", path, "--data", data, "--preprocess", description, "--output", output)
+                actual = np.load(output)
+                self.assertEqual(actual.shape, expected.shape)
+                error = relative_error(actual, expected)
+                print(f"{name:45} {len(arrays)} photographs {error:18.2e}")
+                self.assertLessEqual(error, LIMIT)
 
     def test_foreign_operator_is_refused(self):
         program.need_shared()
