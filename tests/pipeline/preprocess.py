@@ -23,10 +23,10 @@ def area_weights(before, after):
 def resize(image, height, width, name):
     """The image in another size; `area` averages exactly where both sides shrink, else it is bilinear."""
     if name == "area" and height <= image.height and width <= image.width:
-        pixels = np.asarray(image, np.float64)
+        pixels = np.asarray(image, np.float64).reshape(image.height, image.width, -1)
         pixels = np.einsum("ih,hwc->iwc", area_weights(image.height, height), pixels)
         pixels = np.einsum("jw,iwc->ijc", area_weights(image.width, width), pixels)
-        return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+        return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8).squeeze())
     chosen = "BILINEAR" if name == "area" else name.upper()
     return image.resize((width, height), Image.Resampling[chosen])
 
@@ -45,7 +45,7 @@ def fit(image, how):
         raise ValueError(f"resize mode {mode}")
     ratio = min(size[0] / image.height, size[1] / image.width)
     small = resize(image, max(1, int(image.height * ratio)), max(1, int(image.width * ratio)), name)
-    canvas = Image.new("RGB", (size[1], size[0]), (how["pad"],) * 3)
+    canvas = Image.new(image.mode, (size[1], size[0]), (how["pad"],) * len(image.getbands()))
     canvas.paste(small, (0, 0))
     return canvas
 
@@ -56,15 +56,17 @@ def crop(image, size):
     return image.crop((left, top, left + size[1], top + size[0]))
 
 
-def channels(image, color):
-    """Pixels as height x width x channels, in the order of `color`."""
-    if color in ("RGB", "BGR"):
-        pixels = np.asarray(image)
-        return pixels if color == "RGB" else pixels[:, :, ::-1]
+def colored(image, color):
+    """The image in the colors of the description; of one channel where it is grey. This comes before resizing."""
+    image = image.convert("RGB")
     if color == "GRAY":
-        return np.asarray(image.convert("L"))[:, :, None]
+        return image.convert("L")
     if color == "Y":
-        return np.asarray(image.convert("YCbCr"))[:, :, :1]
+        return image.convert("YCbCr").getchannel("Y")
+    if color == "BGR":
+        return Image.merge("RGB", image.split()[::-1])
+    if color == "RGB":
+        return image
     raise ValueError(f"color {color}")
 
 
@@ -78,12 +80,12 @@ def per_channel(values, count):
 def load(path, description):
     """One photograph as a batch of one."""
     with Image.open(path) as opened:
-        image = opened.convert("RGB")
+        image = colored(opened, description["color"])
     if "resize" in description:
         image = fit(image, description["resize"])
     if "center_crop" in description:
         image = crop(image, description["center_crop"])
-    pixels = channels(image, description["color"]).astype(np.float32)
+    pixels = np.asarray(image, np.float32).reshape(image.height, image.width, -1)
     mean, std = (per_channel(description[key], pixels.shape[2]) for key in ("mean", "std"))
     array = (pixels * np.float32(description["scale"]) - mean) / std
     if description["layout"] == "NCHW":
