@@ -4,9 +4,6 @@
 
 #include <string.h>
 
-/* Longer chains of moves do not occur; the bound also ends walks in graphs that are not sorted. */
-#define MAX_CHAIN 64
-
 typedef tare_status (*move_fn)(tare_tensor *tensor, const tare_node *node, tare_error *err);
 
 typedef struct move {
@@ -154,7 +151,7 @@ static const tare_tensor *constant_tensor(const tare_value *value) {
 static int chain_walk(const tare_node **passed, const tare_tensor **root, const tare_value *value) {
     int count = 0;
     *root = NULL;
-    while (value != NULL && count < MAX_CHAIN) {
+    while (value != NULL && count < TARE_WEIGHT_MAX_CHAIN) {
         *root = constant_tensor(value);
         if (*root != NULL) {
             return count;
@@ -174,13 +171,13 @@ static int chain_walk(const tare_node **passed, const tare_tensor **root, const 
 }
 
 bool tare_weight_is_constant(const tare_value *value) {
-    const tare_node *passed[MAX_CHAIN];
+    const tare_node *passed[TARE_WEIGHT_MAX_CHAIN];
     const tare_tensor *root;
     return chain_walk(passed, &root, value) >= 0;
 }
 
 tare_status tare_weight_load(tare_tensor *out, const tare_value *value, tare_error *err) {
-    const tare_node *passed[MAX_CHAIN];
+    const tare_node *passed[TARE_WEIGHT_MAX_CHAIN];
     const tare_tensor *root;
     const int count = chain_walk(passed, &root, value);
     if (count < 0) {

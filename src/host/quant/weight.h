@@ -5,6 +5,9 @@
 
 #include "ir/graph.h"
 
+/** Longer chains of moves do not occur; the bound also ends walks in graphs that are not sorted. */
+#define TARE_WEIGHT_MAX_CHAIN 64
+
 /** Whether a value is a constant: an initializer, a Constant, or one of these behind Identity,
  * Reshape and Transpose with constant shapes, or folded already. */
 bool tare_weight_is_constant(const tare_value *value);
