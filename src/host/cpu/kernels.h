@@ -31,7 +31,7 @@ extern const tare_kernel_table tare_cpu_gather_table;
 /** ConstantOfShape, Range, Trilu, CumSum, TopK. */
 extern const tare_kernel_table tare_cpu_fill_table;
 
-/** Reduce*, ArgMax, ArgMin. */
+/** Reduce*, ArgMax, ArgMin, MeanVarianceNormalization. */
 extern const tare_kernel_table tare_cpu_reduce_table;
 
 /** Softmax, LogSoftmax, Hardmax. */

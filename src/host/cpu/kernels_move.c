@@ -248,14 +248,31 @@ static tare_status split_run(const tare_run *run, tare_error *err) {
     return TARE_OK;
 }
 
+/* Under one kernel name: Reshape, Flatten, Squeeze, Unsqueeze, Identity, and Dropout in inference,
+ * whose optional mask is all true. */
 typedef struct reshape_state {
     size_t bytes;
+    int64_t mask_count;
 } reshape_state;
 
-static tare_status reshape_prepare(tare_prepare *prepare, tare_error *err) {
+static bool wants_mask(const tare_prepare *prepare) {
+    return prepare->output_count > 1 && prepare->outputs[1].rank >= 0;
+}
+
+static tare_status view_prepare(tare_prepare *prepare, tare_error *err) {
     reshape_state *state = prepare->private_data;
-    TARE_UNUSED(err);
     state->bytes = tare_desc_bytes(&prepare->inputs[0]);
+    return wants_mask(prepare) ? tare_fail(err, TARE_UNSUPPORTED, "a view has no second output")
+                               : TARE_OK;
+}
+
+static tare_status mask_prepare(tare_prepare *prepare, tare_error *err) {
+    reshape_state *state = prepare->private_data;
+    state->bytes = tare_desc_bytes(&prepare->inputs[0]);
+    if (!wants_mask(prepare) || prepare->outputs[1].dtype != TARE_DTYPE_BOOL) {
+        return tare_fail(err, TARE_UNSUPPORTED, "the second output is no mask");
+    }
+    state->mask_count = tare_desc_count(&prepare->outputs[1]);
     return TARE_OK;
 }
 
@@ -264,6 +281,9 @@ static tare_status reshape_run(const tare_run *run, tare_error *err) {
     const reshape_state *state = run->private_data;
     TARE_UNUSED(err);
     memmove(run->outputs[0], run->inputs[0], state->bytes);
+    if (state->mask_count > 0) {
+        memset(run->outputs[1], 1, (size_t)state->mask_count);
+    }
     return TARE_OK;
 }
 
@@ -292,7 +312,12 @@ static const tare_kernel rows[] = {
      .private_size = sizeof(reshape_state),
      .layout = TARE_LAYOUT_RULE_PLAIN,
      .view = true,
-     .prepare = reshape_prepare,
+     .prepare = view_prepare,
+     .run = reshape_run},
+    {.name = "Reshape",
+     .private_size = sizeof(reshape_state),
+     .layout = TARE_LAYOUT_RULE_PLAIN,
+     .prepare = mask_prepare,
      .run = reshape_run},
 };
 

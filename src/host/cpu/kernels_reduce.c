@@ -312,6 +312,66 @@ static tare_status arg_run(const tare_run *run, tare_error *err) {
     return TARE_OK;
 }
 
+/* MeanVarianceNormalization: (x - mean) / (deviation + 1e-9) over any axes. */
+typedef struct mvn_state {
+    tare_nest nest; /* operand 0: group, operand 1: input and output */
+    int64_t groups;
+    double reduced;
+} mvn_state;
+
+static tare_status mvn_prepare(tare_prepare *prepare, tare_error *err) {
+    const tare_reduce_attrs *attrs = prepare->attrs;
+    const tare_desc *in = &prepare->inputs[0];
+    mvn_state *state = prepare->private_data;
+    tare_desc groups = *in;
+    tare_prepare grouped = *prepare;
+    bool reduced[TARE_MAX_RANK] = {false};
+
+    if (in->dtype != TARE_DTYPE_FLOAT || in->layout != prepare->outputs[0].layout) {
+        return tare_fail(err, TARE_UNSUPPORTED, "element type %s is not supported",
+                         tare_dtype_text(in->dtype));
+    }
+    state->reduced = 1.0;
+    for (int i = 0; i < attrs->axis_count; i++) {
+        reduced[attrs->axes[i]] = true;
+        state->reduced *= (double)in->dims[attrs->axes[i]];
+        groups.dims[attrs->axes[i]] = 1;
+    }
+    grouped.outputs = &groups;
+    reduce_nest(&state->nest, &grouped, reduced, true);
+    state->groups = tare_desc_count(&groups);
+    prepare->scratch_bytes = (size_t)state->groups * 2 * sizeof(double);
+    return TARE_OK;
+}
+
+static tare_status mvn_run(const tare_run *run, tare_error *err) {
+    const mvn_state *state = run->private_data;
+    const float *in = run->inputs[0];
+    float *out = run->outputs[0];
+    double *mean = run->scratch, *spread = mean + state->groups;
+
+    TARE_UNUSED(err);
+    for (int64_t g = 0; g < 2 * state->groups; g++) {
+        mean[g] = 0.0;
+    }
+    /* Sums, then squares around the means, then the result. */
+    for (int pass = 0; pass < 3 && !state->nest.empty; pass++) {
+        tare_cursor cursor = {{0}, {0}};
+        do {
+            const int64_t g = cursor.offset[0], at = cursor.offset[1];
+            const double x = (double)in[at];
+            if (pass == 0) {
+                mean[g] += x / state->reduced;
+            } else if (pass == 1) {
+                spread[g] += (x - mean[g]) * (x - mean[g]) / state->reduced;
+            } else {
+                out[at] = (float)((x - mean[g]) / (sqrt(spread[g]) + 1e-9));
+            }
+        } while (tare_cursor_next(&cursor, &state->nest, state->nest.rank));
+    }
+    return TARE_OK;
+}
+
 static tare_status prepare_arg_max(tare_prepare *prepare, tare_error *err) {
     return arg_prepare(prepare, true, err);
 }
@@ -337,8 +397,9 @@ REDUCE_ROWS(PREPARE)
 #define ROW(id, name, start, step, finish, integer_start, integer_step, squares, plain, exp)       \
     KERNEL(name, reduce_state, prepare_##id, reduce_run),
 
-static const tare_kernel rows[] = {REDUCE_ROWS(ROW)
-                                       KERNEL("ArgMax", arg_state, prepare_arg_max, arg_run),
-                                   KERNEL("ArgMin", arg_state, prepare_arg_min, arg_run)};
+static const tare_kernel rows[] = {
+    REDUCE_ROWS(ROW) KERNEL("ArgMax", arg_state, prepare_arg_max, arg_run),
+    KERNEL("ArgMin", arg_state, prepare_arg_min, arg_run),
+    KERNEL("MeanVarianceNormalization", mvn_state, mvn_prepare, mvn_run)};
 
 const tare_kernel_table tare_cpu_reduce_table = {rows, sizeof rows / sizeof rows[0]};

@@ -66,6 +66,7 @@ REAL(reciprocal, 1.0 / x)
 REAL(floor, floor(x))
 REAL(ceil, ceil(x))
 REAL(round, nearbyint(x))
+REAL(shrink, x < -a ? x + b : (x > a ? x - b : 0.0))
 REAL(log, log(x))
 REAL(sin, sin(x))
 REAL(cos, cos(x))
@@ -128,6 +129,7 @@ static int64_t integer_clip(int64_t x, double a, double b) {
     X(floor, "Floor", TARE_UNARY_FLOOR, NONE, real_floor, NULL)                                    \
     X(ceil, "Ceil", TARE_UNARY_CEIL, NONE, real_ceil, NULL)                                        \
     X(round, "Round", TARE_UNARY_ROUND, NONE, real_round, NULL)                                    \
+    X(shrink, "Shrink", NO_LOOP, UNARY, real_shrink, NULL)                                         \
     X(log, "Log", NO_LOOP, NONE, real_log, NULL)                                                   \
     X(sin, "Sin", NO_LOOP, NONE, real_sin, NULL)                                                   \
     X(cos, "Cos", NO_LOOP, NONE, real_cos, NULL)                                                   \
