@@ -24,7 +24,7 @@ void tare_graph_release(tare_graph *graph) {
         graph->document_release(graph->document);
     }
     tare_arena_release(&graph->arena);
-    *graph = (tare_graph){.name = ""};
+    tare_graph_init(graph);
 }
 
 int64_t tare_graph_opset(const tare_graph *graph, const char *domain) {
@@ -334,35 +334,34 @@ static bool ready(const tare_node *node, const bool *placed) {
     return true;
 }
 
-/* Depth first from `start` over unplaced producers, without recursion: a model may have 100,000
- * nodes in a row. */
+/* Depth first over unplaced producers, without recursion: a model may have 100,000 nodes in a row.
+ * next[id] is one more than the input to look at next while the node is on the stack, else 0, so
+ * that each input is looked at once. On a cycle stack[0] becomes a node on it. */
 static tare_status place_with_producers(tare_node **order, size_t *count, tare_node **stack,
-                                        bool *placed, bool *on_stack) {
+                                        bool *placed, size_t *next) {
     size_t depth = 1;
+    next[stack[0]->id] = 1;
     while (depth > 0) {
         tare_node *node = stack[depth - 1];
         tare_node *missing = NULL;
-        if (placed[node->id]) {
-            on_stack[node->id] = false;
-            depth--;
-            continue;
-        }
-        for (size_t i = 0; i < node->input_count && missing == NULL; i++) {
-            const tare_value *value = node->inputs[i];
+        while (next[node->id] <= node->input_count && missing == NULL) {
+            const tare_value *value = node->inputs[next[node->id] - 1];
             if (value != NULL && value->producer != NULL && !placed[value->producer->id]) {
                 missing = value->producer;
+            } else {
+                next[node->id]++;
             }
         }
         if (missing == NULL) {
             placed[node->id] = true;
-            on_stack[node->id] = false;
+            next[node->id] = 0;
             order[(*count)++] = node;
             depth--;
-        } else if (on_stack[missing->id]) {
+        } else if (next[missing->id] > 0) {
             stack[0] = missing;
             return TARE_INVALID_MODEL;
         } else {
-            on_stack[missing->id] = true;
+            next[missing->id] = 1;
             stack[depth++] = missing;
         }
     }
@@ -373,12 +372,12 @@ tare_status tare_graph_sort(tare_graph *graph, tare_error *err) {
     const size_t count = graph->node_count;
     tare_status status = TARE_OK;
     bool *placed = calloc(count + 1, sizeof *placed);
-    bool *on_stack = calloc(count + 1, sizeof *on_stack);
+    size_t *next = calloc(count + 1, sizeof *next);
     tare_node **order = calloc(count + 1, sizeof *order);
     tare_node **stack = calloc(count + 1, sizeof *stack);
     size_t done_count = 0;
 
-    if (placed == NULL || on_stack == NULL || order == NULL || stack == NULL) {
+    if (placed == NULL || next == NULL || order == NULL || stack == NULL) {
         status = tare_fail_memory(err, count * sizeof *order, "sorting nodes");
         goto done;
     }
@@ -394,19 +393,20 @@ tare_status tare_graph_sort(tare_graph *graph, tare_error *err) {
             continue;
         }
         stack[0] = node;
-        on_stack[i] = true;
-        if (place_with_producers(order, &done_count, stack, placed, on_stack) != TARE_OK) {
+        if (place_with_producers(order, &done_count, stack, placed, next) != TARE_OK) {
             char text[TARE_NODE_TEXT_BYTES];
             status = tare_fail(err, TARE_INVALID_MODEL, "the graph has a cycle through %s",
                                tare_node_text(text, sizeof text, stack[0]));
             goto done;
         }
     }
-    memcpy(graph->nodes, order, count * sizeof *order);
+    if (count > 0) {
+        memcpy(graph->nodes, order, count * sizeof *order);
+    }
     renumber_nodes(graph);
 done:
     free(placed);
-    free(on_stack);
+    free(next);
     free(order);
     free(stack);
     return status;
