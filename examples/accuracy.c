@@ -98,7 +98,7 @@ static tare_status run_model(logits *out, const char *path, const tare_dataset *
     tare_run_options_init(&options);
     tare_status status = tare_model_open(&model, path, err);
     if (status == TARE_OK) {
-        status = tare_run_dataset(&out->outcome, model, dataset, &options, err);
+        status = tare_model_run_dataset(&out->outcome, model, dataset, &options, err);
     }
     tare_model_free(model);
     if (status != TARE_OK) {
