@@ -105,6 +105,7 @@ tare_status tare_quantization_place(tare_quantization *q, const tare_model *mode
                                               .ignored_pattern_count =
                                                   options->ignored_pattern_count};
     const int64_t opset = tare_graph_opset(&model->graph, "");
+    size_t folded;
 
     tare_graph_release(&q->graph);
     TARE_TRY(tare_graph_clone(&q->graph, &model->graph, err));
@@ -124,7 +125,7 @@ tare_status tare_quantization_place(tare_quantization *q, const tare_model *mode
     TARE_TRY(
         tare_quantizer_setup_build(&q->setup, &q->arena, &q->graph, q->target, &placement, err));
     TARE_TRY(collect_points(q, err));
-    return tare_pass_fold_batch_norm(&q->session.graph, q->watched, err);
+    return tare_pass_fold_batch_norm(&folded, &q->session.graph, q->watched, err);
 }
 
 static const char *scheme_text(const tare_quantizer_config *config) {
