@@ -163,7 +163,7 @@ class BadData(program.Case):
         model = self.two_inputs()
         np.save(self.folder / "data.npy", np.zeros((2, 4), np.float32))
         arguments = ("run", model, "--input", self.folder / "data.npy", "-o", self.folder / "y.npz")
-        self.expect_error(2, ["2 inputs", "(a, b)", ".npz"], *arguments)
+        self.expect_error(2, ["2 inputs", "('a', 'b')", ".npz"], *arguments)
 
     def test_array_for_two_outputs(self):
         model = networks.load(self.two_inputs())
@@ -171,7 +171,7 @@ class BadData(program.Case):
         networks.save(model, self.model)
         np.savez(self.folder / "x.npz", a=np.zeros((2, 4), np.float32), b=np.zeros((2, 4), np.float32))
         arguments = ("run", self.model, "--input", self.folder / "x.npz", "-o", self.folder / "y.npy")
-        self.expect_error(2, ["2 outputs", "(y, sum)", ".npz"], *arguments)
+        self.expect_error(2, ["2 outputs", "('y', 'sum')", ".npz"], *arguments)
 
     def two_inputs(self):
         values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 4]) for name in "aby"]
@@ -221,7 +221,9 @@ class BadData(program.Case):
             with self.subTest(option=option):
                 self.refuse([value], self.photographs, f"--ignore-{option}", value)
         self.refuse(["openwine"], self.photographs, "--target", "openwine")
-        self.refuse(["no_such_input"], self.photographs, "--shape", "no_such_input=1x3x16x16")
+        shape = ("--shape", "no_such_input=1x3x16x16")
+        self.refuse(["no_such_input", "'input'"], self.photographs, *shape, code=2)
+        self.expect_error(2, ["no_such_input"], "inspect", self.model, *shape)
 
     def test_pattern_that_is_none(self):
         self.refuse(["(unclosed"], self.photographs, "--ignore-pattern", "(unclosed")

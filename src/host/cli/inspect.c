@@ -18,7 +18,6 @@ static int run(const tare_cli_command *command, const tare_cli_arguments *argume
     tare_error err = {0};
     tare_cli_progress progress;
     tare_quantize_options settings;
-    (void)command;
     int code = tare_cli_check_output(arguments->json);
     if (code != TARE_CLI_EXIT_OK) {
         return code;
@@ -30,10 +29,16 @@ static int run(const tare_cli_command *command, const tare_cli_arguments *argume
     if (status != TARE_OK) {
         return tare_cli_fail(status, &err);
     }
+    code = tare_cli_check_shapes(command, arguments, model);
+    if (code != TARE_CLI_EXIT_OK) {
+        goto done;
+    }
     status = tare_inspect(&report, model, &settings, &err);
     tare_cli_progress_end(&progress);
     code = status == TARE_OK ? tare_cli_report(report, arguments)
                              : tare_cli_fail_run(status, &err, arguments);
+
+done:
     tare_report_free(report);
     tare_model_free(model);
     return code;

@@ -2,7 +2,10 @@
 /** From what the command line said to the option structs of the library. */
 #include "cli/options.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "cli/report.h"
 
 /* Leaves the library's defaults in place for what was not given. */
 static void fill_run_options(tare_run_options *options, tare_cli_progress *progress,
@@ -49,4 +52,40 @@ void tare_cli_quantize_options(tare_quantize_options *options, tare_cli_progress
     options->ignored_type_count = arguments->ignored_types.count;
     options->ignored_patterns = arguments->ignored_patterns.items;
     options->ignored_pattern_count = arguments->ignored_patterns.count;
+}
+
+void tare_cli_list_names(char *out, size_t capacity, const tare_model *model, bool outputs) {
+    const size_t count = outputs ? tare_model_output_count(model) : tare_model_input_count(model);
+    size_t length = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < count && length < capacity; i++) {
+        const char *name =
+            outputs ? tare_model_output_name(model, i) : tare_model_input_name(model, i);
+        const int written =
+            snprintf(out + length, capacity - length, "%s'%s'", i == 0 ? "" : ", ", name);
+        length += written < 0 ? 0 : (size_t)written;
+    }
+}
+
+static bool has_input(const tare_model *model, const char *name) {
+    for (size_t i = 0; i < tare_model_input_count(model); i++) {
+        if (strcmp(tare_model_input_name(model, i), name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int tare_cli_check_shapes(const tare_cli_command *command, const tare_cli_arguments *arguments,
+                          const tare_model *model) {
+    for (size_t i = 0; i < arguments->shapes.count; i++) {
+        const char *name = arguments->shapes.items[i].name;
+        if (!has_input(model, name)) {
+            char names[256];
+            tare_cli_list_names(names, sizeof(names), model, false);
+            return tare_cli_fail_usage(command, "--shape: the model has no input '%s', only %s",
+                                       name, names);
+        }
+    }
+    return TARE_CLI_EXIT_OK;
 }

@@ -3,7 +3,7 @@
 #ifndef TARE_CLI_OPTIONS_H
 #define TARE_CLI_OPTIONS_H
 
-#include "cli/arguments.h"
+#include "cli/command.h"
 #include "cli/progress.h"
 #include "tare.h"
 
@@ -15,5 +15,13 @@ void tare_cli_run_options(tare_run_options *options, tare_cli_progress *progress
 /** Likewise. */
 void tare_cli_quantize_options(tare_quantize_options *options, tare_cli_progress *progress,
                                const tare_cli_arguments *arguments);
+
+/** Checks that every --shape names an input of the model; prints and returns TARE_CLI_EXIT_USAGE
+ * otherwise. */
+int tare_cli_check_shapes(const tare_cli_command *command, const tare_cli_arguments *arguments,
+                          const tare_model *model);
+
+/** Writes the names of the model's inputs or outputs into `out`, cut at the capacity: 'a', 'b'. */
+void tare_cli_list_names(char *out, size_t capacity, const tare_model *model, bool outputs);
 
 #endif

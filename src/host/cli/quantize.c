@@ -30,7 +30,7 @@ static bool is_same_file(const char *a, const char *b) {
            first.st_ino == second.st_ino;
 }
 
-static int quantize(const tare_cli_arguments *arguments) {
+static int quantize(const tare_cli_command *command, const tare_cli_arguments *arguments) {
     tare_model *model = NULL;
     tare_dataset *dataset = NULL;
     tare_report *report = NULL;
@@ -49,6 +49,10 @@ static int quantize(const tare_cli_arguments *arguments) {
     }
     if (status != TARE_OK) {
         code = tare_cli_fail(status, &err);
+        goto done;
+    }
+    code = tare_cli_check_shapes(command, arguments, model);
+    if (code != TARE_CLI_EXIT_OK) {
         goto done;
     }
     status = tare_quantize(model, dataset, arguments->output, &settings, &report, &err);
@@ -74,7 +78,7 @@ static int run(const tare_cli_command *command, const tare_cli_arguments *argume
     if (code == TARE_CLI_EXIT_OK) {
         code = tare_cli_check_output(arguments->json);
     }
-    return code == TARE_CLI_EXIT_OK ? quantize(arguments) : code;
+    return code == TARE_CLI_EXIT_OK ? quantize(command, arguments) : code;
 }
 
 const tare_cli_command tare_cli_quantize = {

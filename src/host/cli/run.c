@@ -32,14 +32,8 @@ static bool has_ending(const char *path, const char *ending) {
 /* Prints which names an .npz must hold, because a single .npy cannot say which array is which. */
 static int fail_single(const tare_cli_command *command, const tare_model *model, bool outputs) {
     const size_t count = outputs ? tare_model_output_count(model) : tare_model_input_count(model);
-    char names[256] = "";
-    size_t length = 0;
-    for (size_t i = 0; i < count && length < sizeof(names); i++) {
-        const int written =
-            snprintf(names + length, sizeof(names) - length, "%s%s", i == 0 ? "" : ", ",
-                     outputs ? tare_model_output_name(model, i) : tare_model_input_name(model, i));
-        length += written < 0 ? 0 : (size_t)written;
-    }
+    char names[256];
+    tare_cli_list_names(names, sizeof(names), model, outputs);
     return tare_cli_fail_usage(command, "the model has %zu %s (%s), so --%s must be an .npz file",
                                count, outputs ? "outputs" : "inputs", names,
                                outputs ? "output" : "input");
@@ -54,7 +48,7 @@ static int check_model(const tare_cli_command *command, const tare_cli_arguments
         tare_model_input_count(model) != 1) {
         return fail_single(command, model, false);
     }
-    return TARE_CLI_EXIT_OK;
+    return tare_cli_check_shapes(command, arguments, model);
 }
 
 static tare_status run_arrays(tare_outcome **out, const tare_model *model, const char *path,
