@@ -345,9 +345,9 @@ static tare_status prepare_node(tare_step *step, plan_builder *b, const tare_nod
         }
         if (first == NULL && status == TARE_OK) {
             char text[TARE_NODE_TEXT_BYTES];
-            status = tare_fail(&attempt, TARE_UNSUPPORTED, "%s: the %s backend has no kernel '%s'",
-                               tare_node_text(text, sizeof text, node), b->plan->backend->name,
-                               name);
+            status =
+                tare_fail(&attempt, TARE_UNSUPPORTED, "%s: the %s backend has no kernel '%s'",
+                          tare_node_text(text, sizeof text, node), b->plan->backend->name, name);
         }
         if (status == TARE_OK || status != TARE_UNSUPPORTED || length == 0) {
             if (status != TARE_OK && err != NULL) {
