@@ -2,10 +2,11 @@
 /**
  * Prints where quantizers go: placement.py compares the lines with another implementation's.
  *
- * usage: placement MODEL performance|mixed generic|transformer
+ * usage: placement MODEL performance|mixed generic|transformer [plain]
  *
- * The model's value_info must hold all shapes. One line per consumer: kind, node, port, tensor,
- * scheme, granularity, range, sign, axis, half range, group.
+ * plain: without the scalings of transformers. The model's value_info must hold all shapes. One
+ * line per consumer: kind, node, port, tensor, scheme, granularity, range, sign, axis, half range,
+ * group.
  */
 #include <stdio.h>
 #include <string.h>
@@ -35,20 +36,21 @@ int main(int argc, char **argv) {
     tare_arena arena;
     tare_error err = {TARE_OK, ""};
     tare_quantizer_setup setup = {0};
-    if (argc != 4) {
-        fprintf(stderr, "usage: placement MODEL performance|mixed generic|transformer\n");
+    tare_target target = tare_target_openvino;
+    if (argc != 4 && argc != 5) {
+        fprintf(stderr, "usage: placement MODEL performance|mixed generic|transformer [plain]\n");
         return 2;
     }
     const tare_placement_options options = {
         .preset = strcmp(argv[2], "mixed") == 0 ? TARE_PRESET_MIXED : TARE_PRESET_PERFORMANCE,
         .model_type =
             strcmp(argv[3], "transformer") == 0 ? TARE_MODEL_TRANSFORMER : TARE_MODEL_GENERIC};
+    target.scaled = argc == 5 ? 0 : target.scaled;
     tare_graph_init(&graph);
     tare_arena_init(&arena);
     tare_status status = tare_onnx_read(&graph, argv[1], &err);
     if (status == TARE_OK) {
-        status = tare_quantizer_setup_build(&setup, &arena, &graph, &tare_target_openvino, &options,
-                                            &err);
+        status = tare_quantizer_setup_build(&setup, &arena, &graph, &target, &options, &err);
     }
     for (size_t i = 0; i < setup.point_count; i++) {
         point_print(&setup.points[i]);

@@ -21,6 +21,26 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import random_models  # noqa: E402
 
 
+def with_scalings(model):
+    """The model with the Mul nodes that SmoothQuant would insert, with factors of one."""
+    import numpy as np
+    from nncf.common.factory import build_graph
+    from nncf.common.graph.transformations.layout import TransformationLayout
+    from nncf.onnx.graph.model_transformer import ONNXModelTransformer
+    from nncf.quantization.algorithms.smooth_quant.algorithm import SmoothQuant
+
+    algo = SmoothQuant()
+    algo._set_backend_entity(model)
+    graph = build_graph(model)
+    nodes = algo._get_nodes_to_smooth_data(graph, algo._get_alpha_map().keys())
+    shaped = [(n, p, tuple(graph.get_input_edge_by_port_id(n, p).tensor_shape)) for n, p in nodes]
+    layout = TransformationLayout()
+    for (source, _, port, _), group in algo._group_nodes_by_source(shaped, graph).items():
+        name = algo._create_scale_node_name(source.node_name, port)
+        layout.register(algo._backend_entity.scale_insertion_command(source, np.ones(1, np.float32), port, group, name))
+    return ONNXModelTransformer(model).transform(layout)
+
+
 def nncf_placement(model, preset, model_type):
     import nncf
     from nncf.common.factory import build_graph
@@ -34,6 +54,9 @@ def nncf_placement(model, preset, model_type):
     algo = MinMaxQuantization(
         preset=nncf.QuantizationPreset.PERFORMANCE if preset == "performance" else nncf.QuantizationPreset.MIXED,
         model_type=nncf.ModelType.TRANSFORMER if model_type == "transformer" else None)
+    if model_type == "transformer":
+        model = with_scalings(model)
+        graph = build_graph(model)
     algo._set_backend_entity(model)
     points, groups = algo._get_quantization_target_points(model, graph)
     half = algo._get_quantization_points_overflow_fix(algo._overflow_fix, points, graph)
@@ -50,6 +73,8 @@ def nncf_placement(model, preset, model_type):
             users.setdefault(t, []).append((n.name, port))
     found = {}
     weights = {}
+    # What reads the output of an inserted scaling reads the scaled tensor as far as we are concerned.
+    scaled = {n.output[0]: n.input[0] for n in model.graph.node if n.name.endswith("nncf_smooth_quant")}
     for layer in (TargetType.POST_LAYER_OPERATION, TargetType.OPERATION_WITH_WEIGHTS, TargetType.PRE_LAYER_OPERATION):
         for point, config in points.items():
             if point.type != layer:
@@ -73,7 +98,7 @@ def nncf_placement(model, preset, model_type):
                 # The first weight point of a shared tensor decides for all of them.
                 record = weights.setdefault(tensor, record)
             for reader in readers:
-                found[reader] = (tensor, record)
+                found[reader] = (scaled.get(tensor, tensor), record)
     return found
 
 

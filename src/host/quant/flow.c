@@ -115,8 +115,6 @@ static void edge_add(flow_builder *builder, size_t to, size_t port, tare_value *
                                                      .in_port = port,
                                                      .value = value,
                                                      .integer = value->dtype != TARE_DTYPE_FLOAT};
-    flow->nodes[from].out_count++;
-    flow->nodes[to].in_count++;
     flow->edge_count++;
 }
 
@@ -136,9 +134,57 @@ static void edges_add(flow_builder *builder) {
     }
 }
 
+/* The edge that brings the data to a product with one constant operand, or NULL. */
+static tare_flow_edge *product_edge(tare_flow *flow, size_t edge) {
+    tare_flow_edge *found = &flow->edges[edge];
+    const tare_flow_node *reader = &flow->nodes[found->to];
+    if ((reader->rule->tags & flow->target->scaled) == 0 || found->in_port > 1) {
+        return NULL;
+    }
+    const size_t port = 1 - found->in_port;
+    return reader->weight_ports == 1U << port && reader->node->inputs[port]->use_count == 1 ? found
+                                                                                            : NULL;
+}
+
+/* Puts a scaling of channels in front of products with weights of their own, one for all readers
+ * of a tensor on the same side. */
+static tare_status scalings_add(flow_builder *builder, tare_error *err) {
+    tare_flow *flow = builder->flow;
+    const size_t count = flow->edge_count;
+    size_t *scaling =
+        tare_arena_array(builder->arena, flow->graph->value_count, 2 * sizeof(size_t));
+    if (scaling == NULL) {
+        return tare_fail_memory(err, flow->graph->value_count * 2 * sizeof(size_t), "scalings");
+    }
+    for (size_t e = 0; e < count; e++) {
+        tare_flow_edge *edge = product_edge(flow, e);
+        if (edge == NULL) {
+            continue;
+        }
+        /* Zero stands for none, which no scaling can be: nodes come first. */
+        size_t *at = &scaling[2 * edge->value->id + edge->in_port];
+        if (*at == 0) {
+            const tare_flow_node content = {.value = edge->value, .rule = &flow->target->scaling};
+            *at = flow->node_count;
+            flow->edges[flow->edge_count++] = (tare_flow_edge){
+                .from = edge->from, .to = *at, .value = edge->value, .integer = edge->integer};
+            TARE_TRY(node_add(builder,
+                              tare_arena_printf(builder->arena, "%s/nncf_smooth_quant",
+                                                flow->nodes[edge->from].name),
+                              &content, err));
+        }
+        edge->from = *at;
+    }
+    return TARE_OK;
+}
+
 /* Gives every node the lists of its edges. */
 static tare_status edges_index(flow_builder *builder, tare_error *err) {
     tare_flow *flow = builder->flow;
+    for (size_t e = 0; e < flow->edge_count; e++) {
+        flow->nodes[flow->edges[e].from].out_count++;
+        flow->nodes[flow->edges[e].to].in_count++;
+    }
     for (size_t i = 0; i < flow->node_count; i++) {
         tare_flow_node *node = &flow->nodes[i];
         TARE_TRY(array_new(&node->in, builder->arena, node->in_count, sizeof(*node->in), err));
@@ -156,14 +202,16 @@ static tare_status edges_index(flow_builder *builder, tare_error *err) {
 }
 
 tare_status tare_flow_build(tare_flow *flow, tare_arena *arena, tare_graph *graph,
-                            const tare_target *target, tare_error *err) {
+                            const tare_target *target, bool transformer, tare_error *err) {
     *flow = (tare_flow){.graph = graph, .target = target};
     flow_builder builder = {.flow = flow, .arena = arena};
     size_t edges = graph->output_count;
     for (size_t i = 0; i < graph->node_count; i++) {
         edges += graph->nodes[i]->input_count;
     }
-    const size_t nodes = graph->node_count + graph->input_count + graph->output_count;
+    /* A scaling is a node and an edge for at least one edge. */
+    const size_t nodes = graph->node_count + graph->input_count + graph->output_count + edges;
+    edges += edges;
     TARE_TRY(tare_graph_index_uses(graph, err));
     TARE_TRY(array_new(&flow->nodes, arena, nodes, sizeof(*flow->nodes), err));
     TARE_TRY(array_new(&flow->edges, arena, edges, sizeof(*flow->edges), err));
@@ -172,6 +220,9 @@ tare_status tare_flow_build(tare_flow *flow, tare_arena *arena, tare_graph *grap
     TARE_TRY(nodes_add(&builder, err));
     TARE_TRY(ends_add(&builder, err));
     edges_add(&builder);
+    if (transformer) {
+        TARE_TRY(scalings_add(&builder, err));
+    }
     TARE_TRY(edges_index(&builder, err));
     return tare_flow_find_alive(flow, arena, err);
 }

@@ -21,7 +21,7 @@ typedef struct tare_flow_node {
     const char *name;  /**< of the node, or one that is made up where it has none */
     const char *key;   /**< "<index> <name>": NNCF's orders are orders of these texts */
     tare_node *node;   /**< NULL for graph inputs and outputs */
-    tare_value *value; /**< of a graph input or output */
+    tare_value *value; /**< of a graph input or output, or what is scaled */
     const tare_operator_rule *rule; /**< never NULL */
     unsigned weight_ports;          /**< input ports (bits) whose weights are constant */
     bool alive; /**< depends on the data: neither constant nor a computation of shapes */
@@ -34,7 +34,7 @@ typedef struct tare_flow_node {
 typedef struct tare_flow {
     tare_graph *graph;
     const tare_target *target;
-    tare_flow_node *nodes; /**< the nodes of the graph, then its inputs, then its outputs */
+    tare_flow_node *nodes; /**< the nodes of the graph, its inputs, its outputs, scalings */
     size_t node_count;
     tare_flow_edge *edges;
     size_t edge_count;
@@ -42,10 +42,11 @@ typedef struct tare_flow {
 
 /**
  * Builds the flow of a graph in `arena`; types and ranks of values must be known. Indexes the uses
- * of the graph.
+ * of the graph. `transformer` adds the scalings that the target wants in transformers.
  */
 TARE_MUST_CHECK tare_status tare_flow_build(tare_flow *flow, tare_arena *arena, tare_graph *graph,
-                                            const tare_target *target, tare_error *err);
+                                            const tare_target *target, bool transformer,
+                                            tare_error *err);
 
 /** Sets `alive` and sorts the edges accordingly; tare_flow_build() calls it. */
 TARE_MUST_CHECK tare_status tare_flow_find_alive(tare_flow *flow, tare_arena *arena,

@@ -118,7 +118,7 @@ static tare_status placement_run(placement *p, tare_quantizer_setup *setup, tare
                                  tare_graph *graph, const tare_target *target, tare_error *err) {
     tare_pattern_list patterns;
     tare_match_list fused;
-    TARE_TRY(tare_flow_build(&p->flow, p->scratch, graph, target, err));
+    TARE_TRY(tare_flow_build(&p->flow, p->scratch, graph, target, p->transformer, err));
     p->ignored = tare_arena_array(p->scratch, p->flow.node_count, sizeof(*p->ignored));
     if (p->ignored == NULL) {
         return tare_fail_memory(err, p->flow.node_count, "quantizer placement");

@@ -90,13 +90,17 @@ typedef struct tare_target {
                                         stand together, the first that applies counts */
     tare_operator_rule input, output, unknown; /**< for graph inputs, graph outputs, and operators
                                                   without a rule */
-    const tare_pattern_family *fused;          /**< ended by a family without a name */
-    const tare_pattern_family *ignored;        /**< likewise: these stay float */
-    tare_tags transformer_float;               /**< operators that stay float in transformers */
-    tare_tags shape;                           /**< starts a computation of shapes */
-    tare_tags post_processing;    /**< what is between these and the outputs stays float */
-    tare_tags lonely;             /**< not worth a quantizer for a single input */
-    tare_tags shared_scale;       /**< inputs share one scale when ... */
+    tare_operator_rule scaling;         /**< for the scaling of channels that makes activations of
+                                           transformers easier to quantize */
+    const tare_pattern_family *fused;   /**< ended by a family without a name */
+    const tare_pattern_family *ignored; /**< likewise: these stay float */
+    tare_tags transformer_float;        /**< operators that stay float in transformers */
+    tare_tags scaled;          /**< in transformers, a scaling stands before these when one operand
+                                  is constant: a quantizer cannot move above it */
+    tare_tags shape;           /**< starts a computation of shapes */
+    tare_tags post_processing; /**< what is between these and the outputs stays float */
+    tare_tags lonely;          /**< not worth a quantizer for a single input */
+    tare_tags shared_scale;    /**< inputs share one scale when ... */
     tare_tags shared_scale_below; /**< ... one of these follows */
     tare_tags half_range;         /**< the first of these after an input uses half of the range */
     tare_tags attention;          /**< in transformers symmetric where no input is constant */
