@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 import program
@@ -83,3 +84,10 @@ def photographs():
 
 def load(path):
     return onnx.load(str(path))
+
+
+def session(path):
+    """ONNX Runtime with the model, without its warnings about old models."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

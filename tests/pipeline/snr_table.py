@@ -18,7 +18,6 @@ import tempfile
 
 import numpy as np
 import onnx
-import onnxruntime
 
 import networks
 import preprocess
@@ -34,15 +33,9 @@ QUICK = {
 CLASSIFIERS = ("imagenet/", "cifar/", "vww/", "mnist/", "ocr/ch_ppocr")
 
 
-def session(model):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-
-
 def outputs(model, arrays):
     """One list of arrays per output, a sample each; models may have batch 1 built in."""
-    runner = session(model)
+    runner = networks.session(model)
     name = runner.get_inputs()[0].name
     rows = [runner.run(None, {name: arrays[i : i + 1]}) for i in range(len(arrays))]
     return {value.name: [row[k] for row in rows] for k, value in enumerate(runner.get_outputs())}
@@ -77,7 +70,7 @@ def by_nncf(model, arrays, out, preset):
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
 
     loaded = onnx.load(str(model))
-    name = session(model).get_inputs()[0].name
+    name = networks.session(model).get_inputs()[0].name
     items = [{name: arrays[i : i + 1]} for i in range(len(arrays))]
     result = nncf.quantize(
         loaded,

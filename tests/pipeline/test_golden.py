@@ -5,7 +5,6 @@ import json
 import shutil
 
 import numpy as np
-import onnxruntime
 
 import networks
 import preprocess
@@ -72,7 +71,7 @@ class Golden(program.Case):
                 path = program.MODELS / f"{name}.onnx"
                 description = networks.preprocess_of(path)
                 arrays = preprocess.load_all(chosen, description)
-                session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+                session = networks.session(path)
                 feed = session.get_inputs()[0].name
                 expected = np.concatenate([session.run(None, {feed: arrays[i : i + 1]})[0] for i in range(len(arrays))])
                 output = self.folder / "outputs.npy"
