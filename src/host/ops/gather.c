@@ -25,8 +25,8 @@ static const tare_attr_spec scatter_nd_attrs[] = {
 static const tare_attr_spec topk_attrs[] = {
     {TARE_OP_ATTR("axis", INT, tare_topk_attrs, axis), .default_int = -1},
     {TARE_OP_ATTR("k", INT, tare_topk_attrs, k), .until = 9, .required = true},
-    {TARE_OP_ATTR("largest", BOOL, tare_topk_attrs, largest), .default_int = 1},
-    {TARE_OP_ATTR("sorted", BOOL, tare_topk_attrs, sorted), .default_int = 1},
+    {TARE_OP_ATTR("largest", BOOL, tare_topk_attrs, largest), .since = 11, .default_int = 1},
+    {TARE_OP_ATTR("sorted", BOOL, tare_topk_attrs, sorted), .since = 11, .default_int = 1},
     {0}};
 
 static tare_status check_indices(const tare_infer *infer, size_t port, tare_error *err) {
@@ -180,6 +180,9 @@ static tare_status infer_topk(tare_infer *infer, tare_error *err) {
     const tare_value *x = tare_infer_input(infer, 0);
     int64_t dims[TARE_MAX_RANK];
 
+    if (infer->opset < 11) {
+        attrs->largest = attrs->sorted = true;
+    }
     if (infer->opset >= 10) {
         TARE_TRY(tare_infer_int(&attrs->k, infer, 1, "k", err));
     }

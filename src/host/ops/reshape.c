@@ -142,6 +142,10 @@ static tare_status infer_dropout(tare_infer *infer, tare_error *err) {
             return tare_fail(err, TARE_UNSUPPORTED, "the mask of Dropout before opset 10");
         }
         TARE_TRY(tare_infer_output(infer, 1, TARE_DTYPE_BOOL, x->rank, x->dims, err));
+        if (tare_dims_count(x->rank, x->dims) > (int64_t)TARE_INFER_CONSTANT_BYTES) {
+            return tare_fail(err, TARE_UNSUPPORTED, "a mask of more than %zu elements",
+                             TARE_INFER_CONSTANT_BYTES);
+        }
         TARE_TRY(tare_infer_output_constant(&mask, infer, 1, err));
         memset(tare_tensor_elements(mask), 1, (size_t)tare_tensor_count(mask));
     }
