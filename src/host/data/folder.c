@@ -31,6 +31,7 @@ typedef struct level {
     dev_t device;
     ino_t inode;
     size_t depth;
+    int descriptor; /**< of the open folder */
 } level;
 
 static bool has_image_suffix(const char *name) {
@@ -81,23 +82,27 @@ static tare_status scan_folder(folder *to, const char *path, const char *relativ
 
 static tare_status scan_entry(folder *to, const char *path, const char *relative, const char *entry,
                               const level *here, tare_error *err) {
-    const char *separator = relative[0] == '\0' ? "" : "/";
-    char *full = tare_arena_printf(&to->arena, "%s/%s", path, entry);
-    char *name = tare_arena_printf(&to->arena, "%s%s%s", relative, separator, entry);
     struct stat about;
+    const bool inner = fstatat(here->descriptor, entry, &about, 0) == 0 && S_ISDIR(about.st_mode);
+    char *full, *name;
 
-    if (full == NULL || name == NULL) {
+    /* A dangling link or a socket with an image's name is listed: loading it then fails by name. */
+    if (!inner && !has_image_suffix(entry)) {
+        to->skipped++;
+        return TARE_OK;
+    }
+    name = tare_arena_printf(&to->arena, "%s%s%s", relative, relative[0] == '\0' ? "" : "/", entry);
+    if (name == NULL) {
         return tare_fail_memory(err, 0, "the names of images");
     }
-    if (stat(full, &about) == 0 && S_ISDIR(about.st_mode)) {
-        return is_loop(here, &about) ? TARE_OK : scan_folder(to, full, name, here, err);
-    }
-    /* A dangling link or a socket with an image's name is listed: loading it then fails by name. */
-    if (has_image_suffix(entry)) {
+    if (!inner) {
         return add_name(to, name, err);
     }
-    to->skipped++;
-    return TARE_OK;
+    full = tare_arena_printf(&to->arena, "%s/%s", path, entry);
+    if (full == NULL) {
+        return tare_fail_memory(err, 0, "the names of images");
+    }
+    return is_loop(here, &about) ? TARE_OK : scan_folder(to, full, name, here, err);
 }
 
 static tare_status scan_folder(folder *to, const char *path, const char *relative,
@@ -119,6 +124,7 @@ static tare_status scan_folder(folder *to, const char *path, const char *relativ
     }
     here.device = about.st_dev;
     here.inode = about.st_ino;
+    here.descriptor = dirfd(directory);
     for (;;) {
         const struct dirent *entry;
         errno = 0;
