@@ -89,6 +89,11 @@ static tare_status collect_points(tare_quantization *q, tare_error *err) {
         }
         q->point_count++;
     }
+    for (size_t i = 0; i < q->session.graph.input_count; i++) {
+        const tare_value *input = q->session.graph.inputs[i];
+        q->watched[input->id] =
+            q->watched[input->id] || (input->constant == NULL && input->dtype == TARE_DTYPE_FLOAT);
+    }
     return TARE_OK;
 }
 

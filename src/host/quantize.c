@@ -18,9 +18,27 @@ typedef struct calibration {
     size_t lane_count;
 } calibration;
 
+/* NaN can vanish inside a network (a maximum or a clip drops it), so inputs are looked at even
+ * where no quantizer stands on them. */
+static tare_status check_input(const calibration *c, size_t value_id, const tare_desc *desc,
+                               const void *data, tare_error *err) {
+    const tare_range_request request = {.desc = desc, .data = data};
+    tare_range_record range;
+    TARE_TRY(c->q->backend->range(&range, &request, err));
+    if (range.nan > 0) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT, "input '%s' holds %llu NaN among %llu values",
+                         c->q->session.graph.values[value_id]->name, (unsigned long long)range.nan,
+                         (unsigned long long)range.elements);
+    }
+    return TARE_OK;
+}
+
 static tare_status record_value(void *user, const tare_turn *turn, size_t value_id,
                                 const tare_desc *desc, const void *data, tare_error *err) {
     const calibration *c = user;
+    if (c->q->point_of_value[value_id] == SIZE_MAX) {
+        return check_input(c, value_id, desc, data, err);
+    }
     /* Several quantizers may stand on one tensor (one per consumer); their statistics are the same.
      */
     for (size_t i = c->q->point_of_value[value_id]; i < c->q->point_count; i++) {

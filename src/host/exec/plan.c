@@ -301,62 +301,63 @@ static tare_status describe_operands(operands *out, plan_builder *b, const tare_
     return TARE_OK;
 }
 
-/* Prepares `node` with as much of its chain as some kernel takes; *taken links are absorbed. */
-static tare_status prepare_node(tare_step *step, plan_builder *b, const tare_node *node,
-                                const tare_fusion_link *links, size_t *taken, tare_error *err) {
-    const char *name = tare_op_kernel(node->op);
-    const tare_kernel *first;
-    tare_status status = TARE_OK;
-    size_t length = *taken;
-
-    for (;; length--) {
-        tare_error attempt = {TARE_OK, ""};
-        for (size_t n = 0; (first = tare_backend_kernel(b->plan->backend, name, n)) != NULL; n++) {
-            const tare_layout follow = follow_layout(b->plan, node);
-            tare_epilogue epilogues[TARE_MAX_EPILOGUES];
-            tare_prepare prepare = {.node = node,
-                                    .attrs = node->attrs,
-                                    .input_count = node->input_count,
-                                    .output_count = node->output_count,
-                                    .epilogue_count = length,
-                                    .epilogues = epilogues};
-            operands described;
-            bool repeated = false;
-            /* Rows of one name are grouped by layout rule: each rule is tried where it first
-             * appears. */
-            for (size_t m = 0; m < n; m++) {
-                repeated = repeated ||
-                           tare_backend_kernel(b->plan->backend, name, m)->layout == first->layout;
-            }
-            if (repeated) {
-                continue;
-            }
-            TARE_TRY(describe_operands(&described, b, node, first->layout, follow, err));
-            prepare.inputs = described.inputs;
-            prepare.outputs = described.outputs;
-            prepare.constants = described.constants;
-            for (size_t i = 0; i < length; i++) {
-                epilogues[i] = links[i].epilogue;
-            }
-            status = prepare_kernel(step, b->plan, &prepare, name, first->layout, &attempt);
-            if (status != TARE_UNSUPPORTED) {
-                break;
-            }
-        }
-        if (first == NULL && status == TARE_OK) {
-            char text[TARE_NODE_TEXT_BYTES];
-            status =
-                tare_fail(&attempt, TARE_UNSUPPORTED, "%s: the %s backend has no kernel '%s'",
-                          tare_node_text(text, sizeof text, node), b->plan->backend->name, name);
-        }
-        if (status == TARE_OK || status != TARE_UNSUPPORTED || length == 0) {
-            if (status != TARE_OK && err != NULL) {
-                *err = attempt;
-            }
-            *taken = length;
-            return status;
+/* Rows of one name are grouped by layout rule: each rule is tried where it first appears. */
+static bool rule_was_tried(const tare_backend *backend, const char *name, size_t nth) {
+    const tare_layout_rule rule = tare_backend_kernel(backend, name, nth)->layout;
+    for (size_t i = 0; i < nth; i++) {
+        if (tare_backend_kernel(backend, name, i)->layout == rule) {
+            return true;
         }
     }
+    return false;
+}
+
+/* Prepares `node` with the first `length` links of its chain, by the first row that takes them. */
+static tare_status prepare_chain(tare_step *step, plan_builder *b, const tare_node *node,
+                                 const tare_fusion_link *links, size_t length, tare_error *err) {
+    const tare_backend *backend = b->plan->backend;
+    const char *name = tare_op_kernel(node->op);
+    const tare_layout follow = follow_layout(b->plan, node);
+    char text[TARE_NODE_TEXT_BYTES];
+    tare_epilogue epilogues[TARE_MAX_EPILOGUES];
+    const tare_kernel *kernel;
+    tare_status status = tare_fail(err, TARE_UNSUPPORTED, "%s: the %s backend has no kernel '%s'",
+                                   tare_node_text(text, sizeof text, node), backend->name, name);
+
+    for (size_t i = 0; i < length; i++) {
+        epilogues[i] = links[i].epilogue;
+    }
+    for (size_t n = 0;
+         status == TARE_UNSUPPORTED && (kernel = tare_backend_kernel(backend, name, n)) != NULL;
+         n++) {
+        operands described;
+        if (rule_was_tried(backend, name, n)) {
+            continue;
+        }
+        TARE_TRY(describe_operands(&described, b, node, kernel->layout, follow, err));
+        tare_prepare prepare = {.node = node,
+                                .attrs = node->attrs,
+                                .input_count = node->input_count,
+                                .inputs = described.inputs,
+                                .constants = described.constants,
+                                .output_count = node->output_count,
+                                .outputs = described.outputs,
+                                .epilogue_count = length,
+                                .epilogues = epilogues};
+        status = prepare_kernel(step, b->plan, &prepare, name, kernel->layout, err);
+    }
+    return status;
+}
+
+/* As much of the chain as some kernel takes: *taken links are absorbed. */
+static tare_status prepare_node(tare_step *step, plan_builder *b, const tare_node *node,
+                                const tare_fusion_link *links, size_t *taken, tare_error *err) {
+    tare_status status = prepare_chain(step, b, node, links, *taken, err);
+    while (status == TARE_UNSUPPORTED && *taken > 0) {
+        --*taken;
+        status = prepare_chain(step, b, node, links, *taken, err);
+    }
+    return status;
 }
 
 static tare_status output_slots(tare_step *step, plan_builder *b, const tare_node *node,
