@@ -20,7 +20,7 @@ typedef struct pad_state {
     int64_t *map_memory;
     piece *pieces; /* of a row along the last nest axis; offsets in elements */
     size_t piece_count, bytes;
-    unsigned char value[8];
+    uint64_t value; /* one element, aligned for every type */
 } pad_state;
 
 /* The input index behind an output index, or -1 for the fill value. Negative pads crop first. */
@@ -83,7 +83,7 @@ static tare_status pad_prepare(tare_prepare *prepare, tare_error *err) {
                          tare_dtype_text(in->dtype), in->rank);
     }
     state->bytes = tare_dtype_bytes(in->dtype);
-    accessor->set_real(state->value, 0, attrs->value);
+    accessor->set_real(&state->value, 0, attrs->value);
     for (int axis = 0; axis < out->rank; axis++) {
         total += out->dims[axis];
         state->nest.empty = state->nest.empty || out->dims[axis] == 0;
@@ -111,7 +111,7 @@ static tare_status pad_prepare(tare_prepare *prepare, tare_error *err) {
     return make_pieces(state, state->maps[out->rank - 1], out->dims[order[out->rank - 1]], err);
 }
 
-static void fill(unsigned char *out, const unsigned char *value, int64_t count, size_t bytes) {
+static void fill(unsigned char *out, const uint64_t *value, int64_t count, size_t bytes) {
     for (int64_t i = 0; i < count; i++) {
         memcpy(out + (size_t)i * bytes, value, bytes);
     }
@@ -122,7 +122,7 @@ static void write_row(const pad_state *state, unsigned char *out, const unsigned
         const piece *p = &state->pieces[k];
         const size_t bytes = state->bytes;
         if (p->first < 0) {
-            fill(out, state->value, p->count, bytes);
+            fill(out, &state->value, p->count, bytes);
         } else if (p->step == 1 || p->count == 1) {
             memcpy(out, in + (size_t)p->first * bytes, (size_t)p->count * bytes);
         } else if (bytes == 4) {
@@ -162,7 +162,7 @@ static tare_status pad_run(const tare_run *run, tare_error *err) {
             offset += at;
         }
         if (outside) {
-            fill(out, state->value, nest->dims[last], state->bytes);
+            fill(out, &state->value, nest->dims[last], state->bytes);
         } else {
             write_row(state, out,
                       (const unsigned char *)run->inputs[0] + (size_t)offset * state->bytes);

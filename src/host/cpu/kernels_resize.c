@@ -24,7 +24,7 @@ typedef struct resize_state {
     int64_t out_count;
     size_t bytes; /* of an element */
     bool nearest, crop;
-    unsigned char extrapolation[8];
+    uint64_t extrapolation; /* one element, aligned for every type */
     int pass_count;
     pass passes[TARE_MAX_RANK];
     size_t half_bytes; /* of one of the two scratch buffers between passes */
@@ -75,7 +75,7 @@ static tare_status resize_prepare(tare_prepare *prepare, tare_error *err) {
     state->rank = in->rank;
     state->bytes = tare_dtype_bytes(in->dtype);
     state->crop = attrs->coordinates == TARE_RESIZE_TF_CROP_AND_RESIZE;
-    accessor->set_real(state->extrapolation, 0, (double)attrs->extrapolation_value);
+    accessor->set_real(&state->extrapolation, 0, (double)attrs->extrapolation_value);
     tare_desc_order(state->order, in);
     tare_desc_strides(state->in_strides, in);
     state->out_count = tare_desc_count(out);
@@ -185,7 +185,7 @@ static void fill_outside(const resize_state *state, unsigned char *out) {
         }
         for (int64_t i = 0; i < row; i++, out += state->bytes) {
             if (outside || last[i]) {
-                memcpy(out, state->extrapolation, state->bytes);
+                memcpy(out, &state->extrapolation, state->bytes);
             }
         }
     } while (next_row(index, state));
