@@ -52,9 +52,17 @@ static tare_prefetch_options prefetch_options(const tare_feed *feed, int threads
 tare_status tare_workers_data_bytes(uint64_t *bytes, const tare_feed *feed, int threads,
                                     const tare_run_options *options, tare_error *err) {
     const tare_prefetch_options prefetch = prefetch_options(feed, threads, options);
-    size_t measured = 0;
+    size_t measured = 0, sample = 0;
     TARE_TRY(tare_prefetch_measure(&measured, feed->samples, &prefetch, err));
-    *bytes = measured;
+    for (size_t i = 0; i < feed->shape_count; i++) {
+        const tare_input_shape *shape = &feed->shapes[i];
+        size_t input = 0;
+        if (tare_dims_bytes(&input, (tare_dtype)shape->element, shape->rank, shape->dims)) {
+            sample += input;
+        }
+    }
+    /* A function does not say beforehand what it makes; its first sample does. */
+    *bytes = measured < sample * prefetch.slots ? sample * prefetch.slots : measured;
     return TARE_OK;
 }
 
