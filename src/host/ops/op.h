@@ -49,7 +49,7 @@ typedef struct tare_infer {
     void *attrs;   /**< node->attrs, which infer completes from constant inputs */
 } tare_infer;
 
-/** How an operator treats quantized data; used by targets. */
+/** A row of the table: one operator, or its form in a range of opset versions. */
 typedef struct tare_op {
     const char *domain, *name;
     int since; /**< first opset version in which this row holds; the newest row not above the
@@ -73,7 +73,8 @@ const char *tare_op_kernel(const tare_op *op);
 /**
  * Sets node->op and node->attrs of every node that has a row, checking arity and attributes
  * (unknown, missing or ill-typed ones are TARE_INVALID_MODEL with node and attribute named). Nodes
- * without a row keep op == NULL.
+ * without a row keep op == NULL. TARE_UNSUPPORTED for an ONNX opset outside 7 to 26; above 22 the
+ * rows were checked to have changed in element types only.
  */
 TARE_MUST_CHECK tare_status tare_ops_resolve(tare_graph *graph, tare_error *err);
 
