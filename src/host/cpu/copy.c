@@ -6,6 +6,10 @@
 
 #include "cpu/vector.h"
 
+/* Contiguous rows shorter than this cost more to visit than to copy: their loop is the inner one.
+ */
+#define SHORT_ROW 48
+
 void tare_copy_axis(tare_copy *copy, int64_t size, int64_t dst_stride, int64_t src_stride) {
     copy->empty = copy->empty || size == 0;
     if (size != 1) {
@@ -60,6 +64,8 @@ void tare_copy_finish(tare_copy *copy) {
             copy->across = i;
         }
     }
+    copy->by_rows = copy->rank > 1 && copy->dst[copy->rank - 1] == 1 &&
+                    copy->src[copy->rank - 1] == 1 && copy->dims[copy->rank - 1] < SHORT_ROW;
 }
 
 /* Rows of single elements with any strides. */
@@ -89,6 +95,17 @@ void tare_copy_finish(tare_copy *copy) {
             }                                                                                      \
         }                                                                                          \
     }                                                                                              \
+    static void rows_##type(const tare_copy *copy, type *dst, const type *src) {                   \
+        const int last = copy->rank - 1;                                                           \
+        const int64_t n = copy->dims[last];                                                        \
+        for (int64_t r = 0; r < copy->dims[last - 1]; r++) {                                       \
+            const type *from = src + r * copy->src[last - 1];                                      \
+            type *to = dst + r * copy->dst[last - 1];                                              \
+            for (int64_t i = 0; i < n; i++) {                                                      \
+                to[i] = from[i];                                                                   \
+            }                                                                                      \
+        }                                                                                          \
+    }                                                                                              \
     static void inner_##type(const tare_copy *copy, type *dst, const type *src) {                  \
         const int last = copy->rank - 1;                                                           \
         const int64_t n = copy->dims[last], ds = copy->dst[last], ss = copy->src[last];            \
@@ -96,12 +113,10 @@ void tare_copy_finish(tare_copy *copy) {
             const int64_t dims[2] = {copy->dims[copy->across], n};                                 \
             const int64_t strides[2] = {copy->dst[copy->across], ss};                              \
             across_##type(dst, src, dims, strides);                                                \
+        } else if (copy->by_rows) {                                                                \
+            rows_##type(copy, dst, src);                                                           \
         } else if (ds == 1 && ss == 1) {                                                           \
-            if (n < 16) {                                                                          \
-                row_##type(dst, src, n, 1, 1);                                                     \
-            } else {                                                                               \
-                memcpy(dst, src, (size_t)n * sizeof *dst);                                         \
-            }                                                                                      \
+            memcpy(dst, src, (size_t)n * sizeof *dst);                                             \
         } else if (ds == 1 && ss == 0) {                                                           \
             fill_##type(dst, src[0], n);                                                           \
         } else {                                                                                   \
@@ -151,7 +166,7 @@ void tare_copy_run(const tare_copy *copy, void *dst, const void *src) {
     }
     while (axis >= 0) {
         inner(copy, to, from);
-        for (axis = copy->rank - 2; axis >= 0; axis--) {
+        for (axis = copy->rank - (copy->by_rows ? 3 : 2); axis >= 0; axis--) {
             if (axis == copy->across) {
                 continue;
             }

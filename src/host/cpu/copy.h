@@ -20,6 +20,7 @@ typedef struct tare_copy {
     int64_t dst_offset, src_offset;
     int across; /**< the axis along which the source is contiguous while the destination is not, or
                    -1 (set by tare_copy_finish()) */
+    bool by_rows; /**< contiguous rows so short that two axes are copied at a time */
     bool empty;
 } tare_copy;
 

@@ -20,6 +20,7 @@ typedef struct pad_state {
     int64_t *map_memory;
     piece *pieces; /* of a row along the last nest axis; offsets in elements */
     size_t piece_count, bytes;
+    int64_t unit;   /* elements behind one index of that axis: inner axes without pads */
     uint64_t value; /* one element, aligned for every type */
 } pad_state;
 
@@ -98,7 +99,15 @@ static tare_status pad_prepare(tare_prepare *prepare, tare_error *err) {
     tare_desc_strides(from, in);
     state->nest.rank = out->rank;
     state->nest.operand_count = 1;
-    for (int i = 0; i < out->rank; i++) {
+    /* Innermost axes without pads travel as one unit: in channels-last, whole positions. */
+    for (state->unit = 1; state->nest.rank > 1; state->nest.rank--) {
+        const int axis = order[state->nest.rank - 1];
+        if (attrs->begin[axis] != 0 || attrs->end[axis] != 0) {
+            break;
+        }
+        state->unit *= out->dims[axis];
+    }
+    for (int i = 0; i < state->nest.rank; i++) {
         const int axis = order[i];
         state->nest.dims[i] = out->dims[axis];
         state->nest.strides[0][i] = to[axis];
@@ -108,24 +117,34 @@ static tare_status pad_prepare(tare_prepare *prepare, tare_error *err) {
             *map++ = index < 0 ? -1 : index * from[axis];
         }
     }
-    return make_pieces(state, state->maps[out->rank - 1], out->dims[order[out->rank - 1]], err);
+    return make_pieces(state, state->maps[state->nest.rank - 1],
+                       state->nest.dims[state->nest.rank - 1], err);
 }
 
 static void fill(unsigned char *out, const uint64_t *value, int64_t count, size_t bytes) {
+    if (bytes == 4) {
+        uint32_t *o = (uint32_t *)(void *)out, element;
+        memcpy(&element, value, sizeof element);
+        for (int64_t i = 0; i < count; i++) {
+            o[i] = element;
+        }
+        return;
+    }
     for (int64_t i = 0; i < count; i++) {
         memcpy(out + (size_t)i * bytes, value, bytes);
     }
 }
 
 static void write_row(const pad_state *state, unsigned char *out, const unsigned char *in) {
+    const size_t bytes = state->bytes, unit_bytes = (size_t)state->unit * bytes;
+
     for (size_t k = 0; k < state->piece_count; k++) {
         const piece *p = &state->pieces[k];
-        const size_t bytes = state->bytes;
         if (p->first < 0) {
-            fill(out, &state->value, p->count, bytes);
-        } else if (p->step == 1 || p->count == 1) {
-            memcpy(out, in + (size_t)p->first * bytes, (size_t)p->count * bytes);
-        } else if (bytes == 4) {
+            fill(out, &state->value, p->count * state->unit, bytes);
+        } else if (p->step == state->unit || p->count == 1) {
+            memcpy(out, in + (size_t)p->first * bytes, (size_t)p->count * unit_bytes);
+        } else if (unit_bytes == 4) {
             uint32_t *o = (uint32_t *)(void *)out;
             const uint32_t *x = (const uint32_t *)(const void *)in + p->first;
             for (int64_t i = 0; i < p->count; i++) {
@@ -133,11 +152,11 @@ static void write_row(const pad_state *state, unsigned char *out, const unsigned
             }
         } else {
             for (int64_t i = 0; i < p->count; i++) {
-                memcpy(out + (size_t)i * bytes, in + (p->first + i * p->step) * (int64_t)bytes,
-                       bytes);
+                memcpy(out + (size_t)i * unit_bytes, in + (p->first + i * p->step) * (int64_t)bytes,
+                       unit_bytes);
             }
         }
-        out += (size_t)p->count * bytes;
+        out += (size_t)p->count * unit_bytes;
     }
 }
 
@@ -162,7 +181,7 @@ static tare_status pad_run(const tare_run *run, tare_error *err) {
             offset += at;
         }
         if (outside) {
-            fill(out, &state->value, nest->dims[last], state->bytes);
+            fill(out, &state->value, nest->dims[last] * state->unit, state->bytes);
         } else {
             write_row(state, out,
                       (const unsigned char *)run->inputs[0] + (size_t)offset * state->bytes);

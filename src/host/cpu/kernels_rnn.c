@@ -78,10 +78,8 @@ static void squash(const rnn_state *state, tare_unary function, float *values, i
 static void add_recurrent(const rnn_state *state, float *out, const rnn_step *step, int64_t first,
                           int64_t count) {
     const int64_t size = state->hidden, width = state->gates * size;
-    for (int64_t k = 0; k < size; k++) {
-        state->vector->accumulate(out, step->recurrent + k * width + first * size, step->h[k],
-                                  count * size);
-    }
+    const int64_t dims[2] = {size, width};
+    state->vector->add_product(out, step->h, step->recurrent + first * size, dims, count * size);
     for (int64_t i = 0; step->bias != NULL && i < count * size; i++) {
         out[i] += step->bias[first * size + i];
     }
@@ -260,6 +258,7 @@ static void load(float *out, const float *in, int64_t offset, int64_t count) {
 static void run_sequence(const rnn_state *state, const tare_run *run, const float *turned,
                          int64_t d, int64_t b) {
     const int64_t n = state->hidden, width = state->gates * n;
+    const int64_t dims[2] = {state->input, width};
     const bool backwards = d == 1 || state->reverse_only;
     const int32_t *lengths = state->has[PORT_LENGTHS] ? run->inputs[PORT_LENGTHS] : NULL;
     const int64_t asked = lengths == NULL ? state->steps : lengths[b];
@@ -285,9 +284,7 @@ static void run_sequence(const rnn_state *state, const tare_run *run, const floa
             (const float *)run->inputs[PORT_X] +
             (state->batch_first ? b * state->steps + t : t * state->batch + b) * state->input;
         load(step.gates, bias, 0, width);
-        for (int64_t k = 0; k < state->input; k++) {
-            state->vector->accumulate(step.gates, weights + k * width, x[k], width);
-        }
+        state->vector->add_product(step.gates, x, weights, dims, width);
         state->cell(state, &step);
         if (state->wants[0]) {
             memcpy(y_at(state, run, t, d, b), step.h, (size_t)n * sizeof(float));

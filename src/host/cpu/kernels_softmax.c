@@ -8,7 +8,9 @@
 #include "ops/attrs.h"
 
 /* Neighbouring columns that are worked on together when the axis is not innermost. */
-#define COLUMNS 64
+#define COLUMNS   64
+/* Rows up to this length are worked on many at a time. */
+#define SHORT_ROW 64
 
 typedef struct softmax_state {
     tare_axis_view view;
@@ -153,6 +155,10 @@ static tare_status softmax_run(const tare_run *run, tare_error *err) {
     TARE_UNUSED(err);
     if (view->inner != 1 || view->size == 0) {
         for_each_column(run, softmax_columns);
+        return TARE_OK;
+    }
+    if (view->size <= SHORT_ROW) {
+        state->vector->softmax_rows(run->outputs[0], run->inputs[0], view->outer, view->size);
         return TARE_OK;
     }
     for (int64_t row = 0; row < view->outer; row++) {

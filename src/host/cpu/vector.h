@@ -104,6 +104,11 @@ typedef struct tare_vector {
     /** out[i] += in[i] weight */
     void (*accumulate)(float *out, const float *in, float weight, int64_t count);
 
+    /** out[c] += sum over k of x[k] w[k][c]; dims[0] rows of w, each dims[1] elements behind the
+     * last, of which the first count are used. */
+    void (*add_product)(float *out, const float *x, const float *w, const int64_t dims[2],
+                        int64_t count);
+
     /** Smallest and largest order code (see tare_order_code()) of count elements, merged into
      * codes[0] and codes[1]. */
     void (*range)(int32_t codes[2], const float *in, int64_t count);
@@ -122,6 +127,9 @@ typedef struct tare_vector {
     void (*add_square_columns)(double *out, const float *in, const double *shift, int64_t count);
     /** out[i] = exp(in[i] - shift); returns the sum in double. */
     double (*exp_sum)(float *out, const float *in, float shift, int64_t count);
+
+    /** Softmax of short rows: rows of `columns` <= 64 elements. */
+    void (*softmax_rows)(float *out, const float *in, int64_t rows, int64_t columns);
 
     /** out[c][r] = in[r][c]; strides[0] of out rows, strides[1] of in rows. */
     tare_transpose_loop transpose;
