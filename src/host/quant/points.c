@@ -2,6 +2,7 @@
 /** Collecting quantizer points: tensors, consumers, axes, groups, half ranges. */
 #include "quant/points.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct point_builder {
@@ -225,6 +226,44 @@ static tare_status groups_number(point_builder *builder, size_t groups, tare_err
     return TARE_OK;
 }
 
+static int compare_sizes(size_t a, size_t b) {
+    return a < b ? -1 : a > b ? 1 : 0;
+}
+
+static int compare_uses(const void *left, const void *right) {
+    const tare_use *a = left;
+    const tare_use *b = right;
+    const int nodes = compare_sizes(a->node->id, b->node->id);
+    return nodes != 0 ? nodes : compare_sizes(a->port, b->port);
+}
+
+/* Where a point belongs: graph inputs come before all nodes. */
+static size_t point_rank(const tare_quantizer_point *point) {
+    if (point->kind == TARE_POINT_WEIGHT) {
+        return point->consumers[0].node->id;
+    }
+    return point->value->producer == NULL ? 0 : point->value->producer->id + 1;
+}
+
+static int compare_points(const void *left, const void *right) {
+    const tare_quantizer_point *a = left;
+    const tare_quantizer_point *b = right;
+    int order = (a->kind == TARE_POINT_WEIGHT) - (b->kind == TARE_POINT_WEIGHT);
+    order = order != 0 ? order : compare_sizes(point_rank(a), point_rank(b));
+    order = order != 0 ? order : compare_sizes(a->value->id, b->value->id);
+    return order != 0 ? order : compare_uses(&a->consumers[0], &b->consumers[0]);
+}
+
+/* Brings points and consumers into the order of the file, which is easier to follow than that of
+ * their discovery. No two points have a consumer in common, so the order is total. */
+static void points_sort(tare_quantizer_setup *setup) {
+    for (size_t i = 0; i < setup->point_count; i++) {
+        tare_quantizer_point *point = &setup->points[i];
+        qsort(point->consumers, point->consumer_count, sizeof(*point->consumers), compare_uses);
+    }
+    qsort(setup->points, setup->point_count, sizeof(*setup->points), compare_points);
+}
+
 tare_status tare_points_collect(tare_quantizer_setup *setup, tare_arena *arena,
                                 const tare_propagation *work, const tare_weight_plan *weights,
                                 const tare_placement_options *options, tare_error *err) {
@@ -252,5 +291,6 @@ tare_status tare_points_collect(tare_quantizer_setup *setup, tare_arena *arena,
     TARE_TRY(readers_collect(&builder, err));
     TARE_TRY(makers_collect(&builder, false, err));
     TARE_TRY(weights_collect(&builder, weights, err));
+    points_sort(setup);
     return groups_number(&builder, work->group_count, err);
 }

@@ -10,6 +10,7 @@ tare_status tare_propagation_enqueue(tare_propagation *work, tare_mover *mover, 
     }
     mover->queued = true;
     mover->next = NULL;
+    mover->previous = work->queue_last;
     if (work->queue_last == NULL) {
         work->queue_first = mover;
     } else {
@@ -20,37 +21,25 @@ tare_status tare_propagation_enqueue(tare_propagation *work, tare_mover *mover, 
     return TARE_OK;
 }
 
-static tare_mover *mover_dequeue(tare_propagation *work) {
-    tare_mover *mover = work->queue_first;
-    work->queue_first = mover->next;
-    if (work->queue_first == NULL) {
-        work->queue_last = NULL;
+static void mover_unlink(tare_propagation *work, tare_mover *mover) {
+    if (mover->previous == NULL) {
+        work->queue_first = mover->next;
+    } else {
+        mover->previous->next = mover->next;
+    }
+    if (mover->next == NULL) {
+        work->queue_last = mover->previous;
+    } else {
+        mover->next->previous = mover->previous;
     }
     work->queue_length--;
     mover->queued = false;
-    return mover;
 }
 
-/* Takes the movers out that are not marked as queued any more. */
-static void queue_cull(tare_propagation *work) {
+static tare_mover *mover_dequeue(tare_propagation *work) {
     tare_mover *mover = work->queue_first;
-    work->queue_first = NULL;
-    work->queue_last = NULL;
-    work->queue_length = 0;
-    while (mover != NULL) {
-        tare_mover *next = mover->next;
-        mover->next = NULL;
-        if (mover->queued) {
-            if (work->queue_last == NULL) {
-                work->queue_first = mover;
-            } else {
-                work->queue_last->next = mover;
-            }
-            work->queue_last = mover;
-            work->queue_length++;
-        }
-        mover = next;
-    }
+    mover_unlink(work, mover);
+    return mover;
 }
 
 /* ---- where they start ---- */
@@ -128,10 +117,12 @@ static tare_status waiting_step(bool *moved, tare_propagation *work, tare_mover 
     const tare_mover_list joining = *waiting;
     *waiting = (tare_mover_list){NULL, 0, 0};
     TARE_TRY(tare_propagation_join(work, &joining, branch, err));
+    mover->queued = false;
     for (size_t i = 0; i < joining.count; i++) {
-        joining.items[i]->queued = false;
+        if (joining.items[i] != mover) {
+            mover_unlink(work, joining.items[i]);
+        }
     }
-    queue_cull(work);
     return TARE_OK;
 }
 

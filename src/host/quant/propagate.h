@@ -28,7 +28,7 @@ typedef struct tare_mover {
     size_t table;    /**< the operator whose rows it quantizes, or SIZE_MAX */
     size_t waits_at; /**< the branching hook it waits at, or SIZE_MAX */
     bool queued, removed;
-    struct tare_mover *next; /**< in the queue */
+    struct tare_mover *previous, *next; /**< in the queue */
 } tare_mover;
 
 /** The movers of a graph. */

@@ -45,8 +45,8 @@ typedef struct tare_quantizer_point {
     size_t group;      /**< points with equal groups share one scale; TARE_NO_GROUP: alone */
 } tare_quantizer_point;
 
-/** All quantizers of a graph, activations and weights, in the order of the nodes that make (or
- * read) their tensors. */
+/** All quantizers of a graph: activations in the order of the nodes that make them (graph inputs
+ * first), then weights in the order of the nodes that read them. */
 typedef struct tare_quantizer_setup {
     const tare_target *target;
     tare_quantizer_point *points;
