@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Operators that make or order elements: ConstantOfShape, Range, Trilu, CumSum, TopK. All operands
  * are plain. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,9 +223,13 @@ static tare_status topk_prepare(tare_prepare *prepare, tare_error *err) {
     return TARE_OK;
 }
 
+/* NaN counts as the largest: qsort() needs a total order. */
 static int by_value(const candidate *a, const candidate *b) {
     if (a->whole != b->whole) {
         return a->whole < b->whole ? -1 : 1;
+    }
+    if (isnan(a->real) || isnan(b->real)) {
+        return (isnan(a->real) ? 1 : 0) - (isnan(b->real) ? 1 : 0);
     }
     return a->real < b->real ? -1 : (a->real > b->real ? 1 : 0);
 }

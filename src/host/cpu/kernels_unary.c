@@ -96,9 +96,12 @@ INTEGER(not, x == 0 ? 1 : 0)
 INTEGER(bitwise_not, (int64_t) ~(uint64_t)x)
 
 static int64_t integer_clip(int64_t x, double a, double b) {
-    /* Bounds are whole numbers or infinite; comparing as double keeps x itself exact. */
-    const int64_t raised = (double)x < a ? (int64_t)a : x;
-    return (double)raised > b ? (int64_t)b : raised;
+    /* Bounds are whole numbers or infinite; those beyond int64 become its ends. */
+    const double end = 9223372036854775808.0;
+    const int64_t low = a >= end ? INT64_MAX : (a > -end ? (int64_t)a : INT64_MIN);
+    const int64_t high = b >= end ? INT64_MAX : (b > -end ? (int64_t)b : INT64_MIN);
+    const int64_t raised = x < low ? low : x;
+    return raised > high ? high : raised;
 }
 
 /* X(identifier, name in the operator table, loop, parameters, real function, integer function) */
