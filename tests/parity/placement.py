@@ -32,7 +32,7 @@ def with_scalings(model):
     algo = SmoothQuant()
     algo._set_backend_entity(model)
     graph = build_graph(model)
-    nodes = algo._get_nodes_to_smooth_data(graph, algo._get_alpha_map().keys())
+    nodes = algo._get_nodes_to_smooth_data(graph, algo._backend_entity.matmul_metatypes)
     shaped = [(n, p, tuple(graph.get_input_edge_by_port_id(n, p).tensor_shape)) for n, p in nodes]
     layout = TransformationLayout()
     for (source, _, port, _), group in algo._group_nodes_by_source(shaped, graph).items():
@@ -115,10 +115,11 @@ def our_placement(program, path, preset, model_type):
 
 def groups_of(found):
     groups = {}
-    for key, (_, record) in found.items():
+    for key, (tensor, record) in found.items():
         if record[-1] is not None:
-            groups.setdefault(record[-1], set()).add(key)
-    return sorted(sorted(g) for g in groups.values())
+            groups.setdefault(record[-1], set()).add((key, tensor))
+    # A tensor always shares a scale with itself.
+    return sorted(sorted(key for key, _ in g) for g in groups.values() if len({tensor for _, tensor in g}) > 1)
 
 
 def compare(program, path, name):
