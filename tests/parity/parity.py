@@ -111,6 +111,9 @@ def main():
     if (a.tare is None) == (a.program is None):
         p.error("one of --tare and --with is needed")
     folder = os.path.join(a.shared, "parity")
+    if not os.path.isdir(folder):
+        print("skipped: no %s" % folder)
+        return 77
     names = a.networks or sorted(os.path.basename(f)[:-5] for f in glob.glob(os.path.join(folder, "*.onnx")))
     failed = done = 0
     with tempfile.TemporaryDirectory() as temporary:
