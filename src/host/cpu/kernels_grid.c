@@ -112,7 +112,8 @@ static void axis_taps(taps *out, const grid_state *state, float x, int64_t size)
     if (state->attrs.mode == MODE_NEAREST) {
         x = rintf(x);
     }
-    if (x < low || x > high) {
+    /* Cubic sampling puts each of its taps inside on its own, as frameworks do. */
+    if (state->attrs.mode != MODE_CUBIC && (x < low || x > high)) {
         if (state->attrs.padding_mode == PADDING_BORDER) {
             x = clamped(x, 0.0F, (float)(size - 1));
         } else if (state->attrs.padding_mode == PADDING_REFLECTION) {

@@ -10,7 +10,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* The output size as the specification's formulas see it: scale times input, not rounded down. */
+/* The output size as the specification's formulas and cases see it: scale times input, not rounded
+ * down. (ONNX Runtime takes the rounded size; they differ where the product is no whole number.) */
 static float resized_length(float scale, const int64_t sizes[2]) {
     const float length = scale * (float)sizes[0], whole = (float)sizes[1];
     return fabsf(length - whole) < 1e-3F ? whole : length;
