@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Finding estimators by name, running them, and what they share. */
+#include "stats/estimate.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stats/error_curve.h"
+
+const tare_estimator *const tare_estimators[] = {
+    &tare_estimator_extremes,
+    &tare_estimator_percentile,
+    &tare_estimator_entropy,
+    &tare_estimator_mse,
+    &tare_estimator_auto,
+    &tare_estimator_ort_entropy,
+    &tare_estimator_trt_entropy,
+    &tare_estimator_pytorch_entropy,
+    &tare_estimator_nncf_histogram,
+    &tare_estimator_nncf_minmax,
+    &tare_estimator_nncf_mean_minmax,
+    &tare_estimator_nncf_median_minmax,
+    &tare_estimator_nncf_mean_no_outliers_minmax,
+    &tare_estimator_nncf_mean_quantile,
+    NULL,
+};
+
+static tare_status fail_unknown(const tare_estimator *const *table, const char *text, size_t length,
+                                tare_error *err) {
+    char known[320] = "";
+    size_t at = 0;
+    for (size_t i = 0; table[i] != NULL && at < sizeof known; i++) {
+        at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i == 0 ? "" : ", ",
+                               table[i]->name);
+    }
+    return tare_fail(err, TARE_NOT_FOUND, "there is no method '%.*s'; known: %s", (int)length, text,
+                     known);
+}
+
+static tare_status read_number(double *number, const tare_estimator *estimator, const char *text,
+                               tare_error *err) {
+    char *end = NULL;
+    if (estimator->number_name == NULL) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT, "method '%s' takes no number, got '%s'",
+                         estimator->name, text);
+    }
+    *number = strtod(text, &end);
+    if (end == text || *end != '\0' || !(*number >= estimator->number_min) ||
+        !(*number <= estimator->number_max)) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "method '%s' expects as %s a number from %g to %g, got '%s'",
+                         estimator->name, estimator->number_name, estimator->number_min,
+                         estimator->number_max, text);
+    }
+    return TARE_OK;
+}
+
+tare_status tare_estimator_find(const tare_estimator **out, double *number,
+                                const tare_estimator *const *table, const char *text,
+                                tare_error *err) {
+    const char *equals = strchr(text, '=');
+    const size_t length = equals == NULL ? strlen(text) : (size_t)(equals - text);
+
+    *out = NULL;
+    for (size_t i = 0; table[i] != NULL; i++) {
+        if (strlen(table[i]->name) == length && memcmp(table[i]->name, text, length) == 0) {
+            *number = table[i]->number;
+            if (equals != NULL) {
+                TARE_TRY(read_number(number, table[i], equals + 1, err));
+            }
+            *out = table[i];
+            return TARE_OK;
+        }
+    }
+    return fail_unknown(table, text, length, err);
+}
+
+tare_code_span tare_statistics_span(const tare_tensor_statistics *in, bool magnitude) {
+    const tare_code_span span = {.histogram = in->histogram,
+                                 .magnitude = magnitude,
+                                 .min = magnitude ? 0.0 : (double)in->min,
+                                 .max =
+                                     magnitude ? tare_statistics_magnitude(in) : (double)in->max};
+    return span;
+}
+
+double tare_statistics_magnitude(const tare_tensor_statistics *in) {
+    return fmax(fabs((double)in->min), fabs((double)in->max));
+}
+
+void tare_estimate_clip(tare_estimate *out, const tare_tensor_statistics *in, double threshold) {
+    const float clip = (float)threshold;
+    out->max = clip;
+    out->min = in->min > -clip ? in->min : -clip;
+}
+
+static tare_status check(const tare_estimator *estimator, const tare_tensor_statistics *in,
+                         tare_error *err) {
+    if (!(in->min <= in->max) || !isfinite(in->min) || !isfinite(in->max)) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT, "there are no finite values of tensor '%s'",
+                         in->tensor);
+    }
+    if (estimator->needs_histogram &&
+        (in->histogram == NULL || tare_code_histogram_finite(in->histogram) == 0)) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "method '%s' needs a histogram, but none was taken of tensor '%s'",
+                         estimator->name, in->tensor);
+    }
+    return TARE_OK;
+}
+
+tare_status tare_estimate_range(tare_estimate *out, const tare_estimator *estimator,
+                                const tare_tensor_statistics *in,
+                                const tare_estimate_options *options, tare_error *err) {
+    tare_arena scratch;
+    tare_error_curve curve;
+    tare_status status;
+
+    tare_arena_init(&scratch);
+    *out = (tare_estimate){.error = NAN, .method = estimator->name};
+    TARE_TRY_DONE(status, check(estimator, in, err));
+    TARE_TRY_DONE(status, estimator->range(out, &scratch, in, options, err));
+    if (in->histogram != NULL && tare_code_histogram_finite(in->histogram) > 0) {
+        TARE_TRY_DONE(status, tare_error_curve_init(&curve, &scratch, in, err));
+        const tare_grid grid = tare_grid_of_range(out->min, out->max, options);
+        out->error = tare_error_curve_at(&curve, &grid);
+    }
+done:
+    tare_arena_release(&scratch);
+    return status;
+}
+
+static tare_status extremes_range(tare_estimate *out, tare_arena *scratch,
+                                  const tare_tensor_statistics *in,
+                                  const tare_estimate_options *options, tare_error *err) {
+    TARE_UNUSED(scratch);
+    TARE_UNUSED(err);
+    out->min = in->min;
+    out->max = options->magnitude ? (float)tare_statistics_magnitude(in) : in->max;
+    return TARE_OK;
+}
+
+const tare_estimator tare_estimator_extremes = {.name = "extremes", .range = extremes_range};
