@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Statistics of activations on the device: what is reduced, in which order, and the launchers.
+ *
+ * A tensor is `samples` dense samples of `sample_elements` elements each. A sample is looked at as
+ * a matrix: its columns are the channels (the innermost axis) where per-channel values are wanted,
+ * else TARE_STATS_FLAT_COLUMNS neighbouring elements make up a row and the last row may be short.
+ *
+ * Only finite elements enter minimum, maximum, sum, histogram and window sums; zeros, NaN and
+ * infinities are counted. Zeros come out as +0. With no finite element the minimum is +inf, the
+ * maximum -inf and the sum 0. A sum that overflows is infinite; a NaN that comes of infinite
+ * partial sums is written as 0x7fc00000.
+ *
+ * The order of additions. It depends on an element's place in its sample and on nothing else: not
+ * on the element type, the device, the grid, the batch or the alignment. Every chain starts with
+ * +0; "pairwise" means neighbours are added, then neighbouring results, and so on; missing ones are
+ * +0.
+ *
+ *   1. Rows are cut into tiles of TARE_STATS_TILE_ROWS. In a tile, lane l = row mod
+ * TARE_STATS_LANES adds a column's elements in ascending row order, in float. The lanes are added
+ * pairwise.
+ *   2. Tile t belongs to lane t mod TARE_STATS_TILE_LANES, which adds its tiles in ascending order,
+ *      in double. The lanes are added pairwise. Rounded to float this is the column's sum.
+ *   3. Column c belongs to lane c mod TARE_STATS_COLUMN_LANES, which adds its columns' (float) sums
+ *      in ascending order, in double. The lanes are added pairwise. Rounded to float this is the
+ *      sample's sum.
+ *
+ * Window sums (for the bias correction of a convolution): per channel and kernel position the sum
+ * of all elements which that position of the kernel meets, padding counted as zero. Per row of the
+ * image elements are added by ascending column, in float; rows by ascending row, in double; rounded
+ * to float.
+ *
+ * The functions own nothing and do not synchronise. All launches of one call go to one stream.
+ */
+#ifndef TARE_CUDA_STATS_H
+#define TARE_CUDA_STATS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#include "ir/tensor.h"
+
+#define TARE_STATS_TILE_ROWS      256
+#define TARE_STATS_LANES          8
+#define TARE_STATS_TILE_LANES     32
+#define TARE_STATS_COLUMN_LANES   256
+#define TARE_STATS_FLAT_COLUMNS   64
+
+/** Bins of a code histogram: one per value of the top 16 bits of a float32 pattern. */
+#define TARE_STATS_CODES          65536
+/** Octaves below histogram_top whose bins are counted in shared memory; others are only slower. */
+#define TARE_STATS_WINDOW_OCTAVES 24
+
+/** Elements of a piece of work of the histogram kernel. */
+#define TARE_STATS_CHUNK          16384
+
+/** The largest number of samples of a tensor, and of elements of a sample. */
+#define TARE_STATS_MAX_SAMPLES    UINT32_MAX
+#define TARE_STATS_MAX_ELEMENTS   ((uint64_t)1 << 36)
+
+/** A CUDA stream (cudaStream_t) without CUDA's headers. */
+typedef struct CUstream_st *tare_stream;
+
+/** What a sample is reduced to. Its number of elements is the tensor's sample_elements. */
+typedef struct tare_stats_record {
+    float min, max, sum;
+    uint64_t zeros, nan, positive_infinity, negative_infinity;
+} tare_stats_record;
+
+/** What a column of a sample (a channel), or of a tile, is reduced to. */
+typedef struct tare_stats_column {
+    float min, max, sum;
+} tare_stats_column;
+
+/** Counters of one item of work; an item has fewer than 2^17 elements. */
+typedef struct tare_stats_counts {
+    uint32_t zeros, nan, positive_infinity, negative_infinity;
+} tare_stats_counts;
+
+/** A tensor to reduce. The first part is the caller's, the second tare_stats_plan()'s. */
+typedef struct tare_stats_tensor {
+    const void *data; /**< on the device, aligned to its element type */
+    uint64_t samples, sample_elements;
+    uint64_t channels; /**< length of the innermost axis, divides sample_elements; 0: per-channel
+                          values are not wanted */
+    tare_dtype dtype;  /**< TARE_DTYPE_FLOAT, TARE_DTYPE_FLOAT16 or TARE_DTYPE_BFLOAT16 */
+    bool histogram;
+    int histogram_top; /**< magnitudes in [2^(top - TARE_STATS_WINDOW_OCTAVES), 2^top) are counted
+                          fast; -102 to 128 */
+
+    uint64_t columns, full_rows, ragged; /**< ragged: elements of the short last row, or 0 */
+    uint64_t tiles;
+    uint32_t row_threads;  /**< threads side by side on a row: a power of two up to 32 */
+    uint32_t finish_lanes; /**< threads that share the tiles of a column: likewise */
+    uint64_t groups;       /**< column groups of row_threads vectors */
+    uint64_t tile_blocks;  /**< groups of 32 / row_threads tiles */
+    uint64_t first_item, first_partial, first_column_item;
+    uint64_t first_column, first_sample, first_chunk, first_bin;
+} tare_stats_tensor;
+
+/** How much there is to do and to store for a list of tensors, in elements of the named arrays. */
+typedef struct tare_stats_totals {
+    uint64_t items;        /**< tare_stats_counts: scratch */
+    uint64_t partials;     /**< tare_stats_column: scratch */
+    uint64_t column_items; /**< blocks of the second step */
+    uint64_t columns; /**< tare_stats_column: results; tensor, sample, column; of tensors without
+                         channels the columns are TARE_STATS_FLAT_COLUMNS and mean nothing */
+    uint64_t samples; /**< tare_stats_record: results; tensor, sample */
+    uint64_t chunks;  /**< pieces of work of the histograms */
+    uint64_t bins;    /**< uint64_t: results, TARE_STATS_CODES for each tensor with a histogram */
+} tare_stats_totals;
+
+/**
+ * Checks the caller's part of `tensors`, fills in the rest, and sums up. TARE_UNSUPPORTED for other
+ * element types, TARE_INVALID_ARGUMENT for contradictions and for sizes whose products overflow.
+ */
+TARE_MUST_CHECK tare_status tare_stats_plan(tare_stats_totals *totals, tare_stats_tensor *tensors,
+                                            size_t count, tare_error *err);
+
+/** One launch over planned tensors. All pointers are device memory of the sizes in totals. */
+typedef struct tare_stats_launch {
+    const tare_stats_tensor *tensors; /**< copy of the planned table */
+    uint32_t count;
+    uint32_t max_blocks; /**< upper limit of the grid; 0: a multiple of the multiprocessors. Without
+                            influence on results */
+    tare_stats_totals totals;
+    tare_stats_counts *counts;
+    tare_stats_column *partials;
+    tare_stats_column *columns;
+    tare_stats_record *samples;
+    uint64_t *bins; /**< tare_stats_codes() adds to what they hold */
+} tare_stats_launch;
+
+/** Reduces all tensors: fills `samples` and `columns`. TARE_BACKEND when a launch is refused. */
+TARE_MUST_CHECK tare_status tare_stats_reduce(const tare_stats_launch *launch, tare_stream stream,
+                                              tare_error *err);
+
+/** Adds the tensors that want a histogram to `bins`: finite elements other than zero, by code. */
+TARE_MUST_CHECK tare_status tare_stats_codes(const tare_stats_launch *launch, tare_stream stream,
+                                             tare_error *err);
+
+/** The input of a two-dimensional convolution, channels innermost, and the convolution's window. */
+typedef struct tare_window_tensor {
+    const void *data; /**< [samples][size[0]][size[1]][channels] on the device */
+    uint64_t samples, channels;
+    uint64_t size[2]; /**< height and width */
+    uint32_t kernel[2], stride[2], dilation[2];
+    uint32_t padding[2]; /**< before the first row and column */
+    uint64_t output[2];  /**< height and width of the convolution's output */
+    tare_dtype dtype;
+
+    uint32_t tap_chunks; /**< passes over a row, each for a few kernel columns */
+    uint64_t vectors;    /**< vectors of channels in a pixel */
+    uint64_t first_item, first_partial, first_sum;
+} tare_window_tensor;
+
+typedef struct tare_window_totals {
+    uint64_t items;    /**< threads of the first step */
+    uint64_t partials; /**< float: scratch; tensor, sample, row, kernel column, channel */
+    uint64_t sums;     /**< float: results; tensor, sample, kernel row, kernel column, channel */
+} tare_window_totals;
+
+/** As tare_stats_plan(). */
+TARE_MUST_CHECK tare_status tare_window_plan(tare_window_totals *totals,
+                                             tare_window_tensor *tensors, size_t count,
+                                             tare_error *err);
+
+typedef struct tare_window_launch {
+    const tare_window_tensor *tensors;
+    uint32_t count;
+    uint32_t max_blocks;
+    tare_window_totals totals;
+    float *partials;
+    float *sums;
+} tare_window_launch;
+
+/** Fills `sums`. TARE_BACKEND when a launch is refused. */
+TARE_MUST_CHECK tare_status tare_window_sums(const tare_window_launch *launch, tare_stream stream,
+                                             tare_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Stands in for CUDA's header when kernels are compiled for the host: the words of the language,
+ * and as much of the runtime as our launchers call. Anything else does not compile, atomic
+ * additions of floats among it. */
+#ifndef TARE_TESTS_CUDA_RUNTIME_H
+#define TARE_TESTS_CUDA_RUNTIME_H
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+
+#define __global__
+#define __device__
+#define __launch_bounds__(...)
+
+struct dim3 {
+    unsigned x, y, z;
+};
+
+struct alignas(16) uint4 {
+    uint32_t x, y, z, w;
+};
+
+typedef enum cudaError {
+    cudaSuccess = 0,
+    cudaErrorInvalidValue = 1,
+    cudaErrorLaunchFailure = 719
+} cudaError_t;
+
+enum cudaDeviceAttr {
+    cudaDevAttrMultiProcessorCount = 16,
+    cudaDevAttrMaxSharedMemoryPerMultiprocessor = 81
+};
+
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+
+cudaError_t cudaGetDevice(int *device);
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device);
+cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribute, int value);
+cudaError_t cudaGetLastError(void);
+const char *cudaGetErrorString(cudaError_t status);
+
+namespace emulator {
+
+/** The running thread's place. */
+struct place {
+    dim3 thread, block, threads, blocks;
+};
+
+const place &here();
+
+struct shape {
+    unsigned blocks, threads;
+    size_t shared_bytes;
+};
+
+/** Runs `body` once per thread; a failure is kept for cudaGetLastError(). */
+void launch(const void *kernel, const shape &shape, const std::function<void()> &body);
+
+/** The block's array for this declaration: declarations are told apart by the order in which a
+ * thread meets them. */
+void *shared_array(size_t bytes);
+void *shared_dynamic();
+
+void barrier(const char *site);
+
+/** Deposits `mine` and waits for the whole warp; out receives what each of the 32 lanes deposited.
+ */
+void exchange(uint64_t (&out)[32], uint32_t mask, uint64_t mine, const char *site);
+
+/** Ends the launch with a failure. */
+[[noreturn]] void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+template <typename T> uint64_t to_word(T value) {
+    static_assert(sizeof(T) <= sizeof(uint64_t), "warp collectives move up to 8 bytes");
+    uint64_t word = 0;
+    std::memcpy(&word, &value, sizeof value);
+    return word;
+}
+
+template <typename T> T from_word(uint64_t word) {
+    T value;
+    std::memcpy(&value, &word, sizeof value);
+    return value;
+}
+
+template <typename T> T shuffle(uint32_t mask, T mine, unsigned lane, const char *site) {
+    uint64_t all[32];
+    exchange(all, mask, to_word(mine), site);
+    return from_word<T>(all[lane % 32]);
+}
+
+template <typename T, typename F> T reduce(uint32_t mask, T mine, const char *site, F join) {
+    uint64_t all[32];
+    exchange(all, mask, to_word(mine), site);
+    T result = from_word<T>(all[0]);
+    for (int lane = 1; lane < 32; lane++) {
+        result = join(result, from_word<T>(all[lane]));
+    }
+    return result;
+}
+
+template <typename T> T fetch_add(T *address, T value) {
+    const T old = *address;
+    *address = old + value;
+    return old;
+}
+
+} // namespace emulator
+
+#define TARE_STRING_(x) #x
+#define TARE_STRING(x)  TARE_STRING_(x)
+#define TARE_SITE       __FILE__ ":" TARE_STRING(__LINE__)
+
+#define threadIdx       (emulator::here().thread)
+#define blockIdx        (emulator::here().block)
+#define blockDim        (emulator::here().threads)
+#define gridDim         (emulator::here().blocks)
+
+#define TARE_SHARED(type, name, count)                                                             \
+    type *const name = static_cast<type *>(emulator::shared_array(sizeof(type) * (count)))
+#define TARE_SHARED_DYNAMIC(type, name)                                                            \
+    type *const name = static_cast<type *>(emulator::shared_dynamic())
+#define TARE_LAUNCH(kernel, blocks, threads, shared_bytes, stream, ...)                            \
+    emulator::launch(reinterpret_cast<const void *>(kernel), {blocks, threads, shared_bytes},      \
+                     [=] { kernel(__VA_ARGS__); });                                                \
+    (void)(stream)
+
+#define __syncthreads() emulator::barrier(TARE_SITE)
+#define __syncwarp()    emulator::shuffle(0xffffffffU, 0U, 0U, TARE_SITE)
+
+#define __shfl_sync(mask, value, lane)                                                             \
+    emulator::shuffle(mask, value, static_cast<unsigned>(lane), TARE_SITE)
+#define __shfl_xor_sync(mask, value, lanes)                                                        \
+    emulator::shuffle(mask, value, threadIdx.x % 32 ^ (lanes), TARE_SITE)
+// Beyond the warp's end a lane gets its own value.
+#define __shfl_down_sync(mask, value, lanes)                                                       \
+    emulator::shuffle(mask, value,                                                                 \
+                      threadIdx.x % 32 + (lanes) < 32 ? threadIdx.x % 32 + (lanes)                 \
+                                                      : threadIdx.x % 32,                          \
+                      TARE_SITE)
+#define __reduce_add_sync(mask, value)                                                             \
+    emulator::reduce(mask, value, TARE_SITE, [](auto a, auto b) { return a + b; })
+#define __reduce_min_sync(mask, value)                                                             \
+    emulator::reduce(mask, value, TARE_SITE, [](auto a, auto b) { return a < b ? a : b; })
+#define __reduce_max_sync(mask, value)                                                             \
+    emulator::reduce(mask, value, TARE_SITE, [](auto a, auto b) { return a > b ? a : b; })
+#define __any_sync(mask, value)                                                                    \
+    emulator::reduce(mask, static_cast<int>((value) != 0), TARE_SITE,                              \
+                     [](int a, int b) { return a | b; })
+
+static inline unsigned atomicAdd(unsigned *address, unsigned value) {
+    return emulator::fetch_add(address, value);
+}
+
+static inline unsigned long long atomicAdd(unsigned long long *address, unsigned long long value) {
+    return emulator::fetch_add(address, value);
+}
+
+static inline uint4 __ldcs(const uint4 *address) {
+    if (reinterpret_cast<uintptr_t>(address) % alignof(uint4) != 0) {
+        emulator::fail("load of 16 bytes from %p, which is no multiple of 16",
+                       static_cast<const void *>(address));
+    }
+    return *address;
+}
+
+static inline uint32_t __float_as_uint(float value) {
+    return emulator::from_word<uint32_t>(emulator::to_word(value));
+}
+
+static inline float __uint_as_float(uint32_t bits) {
+    return emulator::from_word<float>(bits);
+}
+
+static inline uint32_t max(uint32_t a, uint32_t b) {
+    return a > b ? a : b;
+}
+
+float tare_half_to_float(uint16_t bits);
+
+#endif

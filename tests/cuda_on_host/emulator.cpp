@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+// The emulator: fibers, their schedule, barriers, warp collectives and shared memory.
+#include "emulator.h"
+#include "cuda_runtime.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#include <string>
+#include <vector>
+
+#if !defined(__x86_64__)
+#error "the emulator switches stacks in x86-64 assembly"
+#endif
+
+// Saves the registers that a call must preserve, and the stack; goes on where `to` was left.
+extern "C" void emulator_switch(void **from, void *to);
+asm(".text\n"
+    ".globl emulator_switch\n"
+    ".type emulator_switch, @function\n"
+    "emulator_switch:\n"
+    "    pushq %rbp\n"
+    "    pushq %rbx\n"
+    "    pushq %r12\n"
+    "    pushq %r13\n"
+    "    pushq %r14\n"
+    "    pushq %r15\n"
+    "    movq %rsp, (%rdi)\n"
+    "    movq %rsi, %rsp\n"
+    "    popq %r15\n"
+    "    popq %r14\n"
+    "    popq %r13\n"
+    "    popq %r12\n"
+    "    popq %rbx\n"
+    "    popq %rbp\n"
+    "    ret\n"
+    ".size emulator_switch, .-emulator_switch\n");
+
+namespace {
+
+constexpr size_t stack_bytes = 64 * 1024;
+constexpr size_t static_shared_limit = 48 * 1024;
+constexpr int lanes = 32;
+
+enum class state { ready, at_barrier, in_collective, done };
+
+struct fiber {
+    std::unique_ptr<char[]> stack;
+    void *pointer = nullptr;
+    void *fake_stack = nullptr;
+    state now = state::ready;
+    emulator::place place;
+    const char *site = nullptr; // where it waits
+    size_t arrays = 0;          // shared arrays declared so far
+};
+
+// A warp's values of the collective that it is about to do. Two sets: a lane may still have to read
+// the last one when another has come to the next, but no lane can be two ahead.
+struct warp {
+    uint64_t values[2][lanes] = {};
+    unsigned set = 0;
+    int arrived = 0;
+};
+
+struct machine {
+    emulator_settings settings = emulator_defaults();
+    std::string failure;
+    cudaError_t status = cudaSuccess;
+    int launches = 0;
+    uint64_t random = 0;
+    std::map<const void *, size_t> dynamic_limits;
+    std::vector<std::string> barriers;
+
+    std::vector<fiber> fibers;
+    std::vector<warp> warps;
+    std::vector<std::vector<char>> arrays; // the block's shared memory
+    size_t shared_used = 0, shared_limit = 0;
+    std::vector<char> dynamic;
+    const std::function<void()> *body = nullptr;
+    fiber *running = nullptr;
+    void *scheduler = nullptr;
+    void *scheduler_fake_stack = nullptr;
+    const void *scheduler_bottom = nullptr;
+    size_t scheduler_size = 0;
+    unsigned last = 0;
+    bool stopped = false;
+};
+
+machine m;
+
+uint32_t draw(uint32_t below) {
+    m.random = m.random * 6364136223846793005ULL + 1442695040888963407ULL;
+    return static_cast<uint32_t>((m.random >> 33) % below);
+}
+
+// Back to the scheduler; returns when the fiber is chosen again.
+void leave() {
+    fiber *self = m.running;
+    const bool ends = self->now == state::done;
+    __sanitizer_start_switch_fiber(ends ? nullptr : &self->fake_stack, m.scheduler_bottom,
+                                   m.scheduler_size);
+    emulator_switch(&self->pointer, m.scheduler);
+    __sanitizer_finish_switch_fiber(self->fake_stack, &m.scheduler_bottom, &m.scheduler_size);
+}
+
+void enter_fiber() {
+    __sanitizer_finish_switch_fiber(nullptr, &m.scheduler_bottom, &m.scheduler_size);
+    (*m.body)();
+    m.running->now = state::done;
+    leave();
+    std::abort();
+}
+
+void resume(fiber &next) {
+    m.running = &next;
+    __sanitizer_start_switch_fiber(&m.scheduler_fake_stack, next.stack.get(), stack_bytes);
+    emulator_switch(&m.scheduler, next.pointer);
+    __sanitizer_finish_switch_fiber(m.scheduler_fake_stack, nullptr, nullptr);
+    m.running = nullptr;
+}
+
+void prepare(fiber &fresh, unsigned index, const emulator::shape &shape, unsigned block) {
+    if (fresh.stack == nullptr) {
+        fresh.stack = std::make_unique<char[]>(stack_bytes);
+    }
+    // Frames of a fiber that was given up, or that never returned, are still marked.
+    ASAN_UNPOISON_MEMORY_REGION(fresh.stack.get(), stack_bytes);
+    uintptr_t top = reinterpret_cast<uintptr_t>(fresh.stack.get()) + stack_bytes;
+    top -= top % 16;
+    void **words = reinterpret_cast<void **>(top) - 8;
+    std::fill(words, words + 8, nullptr);
+    words[6] = reinterpret_cast<void *>(enter_fiber); // where emulator_switch() returns to
+    fresh.pointer = words;
+    fresh.fake_stack = nullptr;
+    fresh.now = state::ready;
+    fresh.site = nullptr;
+    fresh.arrays = 0;
+    fresh.place = {{index, 0, 0}, {block, 0, 0}, {shape.threads, 1, 1}, {shape.blocks, 1, 1}};
+}
+
+void note_failure(const char *format, va_list arguments) {
+    char text[512];
+    std::vsnprintf(text, sizeof text, format, arguments);
+    if (m.failure.empty()) {
+        m.failure = text;
+    }
+    m.status = cudaErrorLaunchFailure;
+    m.stopped = true;
+}
+
+void note_failure(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void note_failure(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    note_failure(format, arguments);
+    va_end(arguments);
+}
+
+// The next fiber that is ready, by the schedule; NULL when all wait or are done.
+fiber *choose() {
+    std::vector<unsigned> ready;
+    const unsigned count = static_cast<unsigned>(m.fibers.size());
+    if (m.settings.schedule == EMULATOR_SCHEDULE_RANDOM) {
+        for (unsigned i = 0; i < count; i++) {
+            if (m.fibers[i].now == state::ready) {
+                ready.push_back(i);
+            }
+        }
+        return ready.empty() ? nullptr
+                             : &m.fibers[ready[draw(static_cast<uint32_t>(ready.size()))]];
+    }
+    for (unsigned i = 0; i < count; i++) {
+        const unsigned at = m.settings.schedule == EMULATOR_SCHEDULE_ASCENDING ? i
+                            : m.settings.schedule == EMULATOR_SCHEDULE_DESCENDING
+                                ? count - 1 - i
+                                : (m.last + 1 + i) % count;
+        if (m.fibers[at].now == state::ready) {
+            m.last = at;
+            return &m.fibers[at];
+        }
+    }
+    return nullptr;
+}
+
+// Opens the barrier when every thread of the block waits at the same one. False when nothing can go
+// on.
+bool open_barrier() {
+    size_t waiting = 0, done = 0;
+    const fiber *first = nullptr, *stray = nullptr;
+    for (const fiber &each : m.fibers) {
+        done += each.now == state::done ? 1 : 0;
+        if (each.now == state::at_barrier) {
+            waiting++;
+            first = first == nullptr ? &each : first;
+            stray = std::strcmp(each.site, first->site) != 0 ? &each : stray;
+        }
+    }
+    if (stray != nullptr) {
+        note_failure("thread %u waits at the barrier %s, thread %u at %s", first->place.thread.x,
+                     first->site, stray->place.thread.x, stray->site);
+    } else if (waiting != m.fibers.size()) {
+        note_failure("%zu threads wait at barriers, %zu in warp collectives, %zu have ended",
+                     waiting, m.fibers.size() - waiting - done, done);
+    } else {
+        for (fiber &each : m.fibers) {
+            each.now = state::ready;
+        }
+    }
+    return !m.stopped;
+}
+
+void run_block(const emulator::shape &shape, unsigned block) {
+    m.fibers.resize(shape.threads);
+    m.warps.assign((shape.threads + lanes - 1) / lanes, warp());
+    m.arrays.clear();
+    m.shared_used = shape.shared_bytes;
+    m.dynamic.assign(shape.shared_bytes, static_cast<char>(0xff));
+    m.dynamic.shrink_to_fit();
+    m.last = shape.threads - 1;
+    for (unsigned i = 0; i < shape.threads; i++) {
+        prepare(m.fibers[i], i, shape, block);
+    }
+    while (!m.stopped) {
+        fiber *next = choose();
+        if (next != nullptr) {
+            resume(*next);
+        } else if (std::all_of(m.fibers.begin(), m.fibers.end(),
+                               [](const fiber &f) { return f.now == state::done; })) {
+            return;
+        } else if (!open_barrier()) {
+            return;
+        }
+    }
+}
+
+std::vector<unsigned> block_order(unsigned blocks) {
+    std::vector<unsigned> order(blocks);
+    for (unsigned i = 0; i < blocks; i++) {
+        order[i] = m.settings.schedule == EMULATOR_SCHEDULE_DESCENDING ? blocks - 1 - i : i;
+    }
+    for (unsigned i = blocks; m.settings.schedule == EMULATOR_SCHEDULE_RANDOM && i > 1; i--) {
+        std::swap(order[i - 1], order[draw(i)]);
+    }
+    return order;
+}
+
+} // namespace
+
+namespace emulator {
+
+const place &here() {
+    return m.running->place;
+}
+
+void fail(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    note_failure(format, arguments);
+    va_end(arguments);
+    leave(); // the launch is given up, so nobody comes back
+    std::abort();
+}
+
+void launch(const void *kernel, const shape &shape, const std::function<void()> &body) {
+    const auto raised = m.dynamic_limits.find(kernel);
+    m.shared_limit =
+        raised == m.dynamic_limits.end() ? static_shared_limit : m.settings.shared_bytes - 1024;
+    m.launches++;
+    if (m.launches == m.settings.refused_launch) {
+        m.status = cudaErrorLaunchFailure;
+        return;
+    }
+    const size_t most = raised == m.dynamic_limits.end() ? static_shared_limit : raised->second;
+    if (shape.blocks == 0 || shape.threads == 0 || shape.threads > 1024 ||
+        shape.threads % lanes != 0 || shape.shared_bytes > most) {
+        note_failure(
+            "a grid of %u blocks of %u threads with %zu bytes of shared memory (limit %zu)",
+            shape.blocks, shape.threads, shape.shared_bytes, most);
+        m.status = cudaErrorInvalidValue;
+        return;
+    }
+    m.stopped = false;
+    m.body = &body;
+    for (unsigned block : block_order(shape.blocks)) {
+        run_block(shape, block);
+        if (m.stopped) {
+            return;
+        }
+    }
+}
+
+void *shared_array(size_t bytes) {
+    const size_t index = m.running->arrays++;
+    if (index == m.arrays.size()) {
+        m.arrays.emplace_back(bytes, static_cast<char>(0xff));
+        m.shared_used += bytes;
+    }
+    if (m.arrays[index].size() != bytes || m.shared_used > m.shared_limit) {
+        fail("shared array %zu of %zu bytes: the threads disagree, or %zu bytes in all exceed %zu",
+             index, bytes, m.shared_used, m.shared_limit);
+    }
+    return m.arrays[index].data();
+}
+
+void *shared_dynamic() {
+    return m.dynamic.data();
+}
+
+void barrier(const char *site) {
+    const char *name = std::strrchr(site, '/');
+    name = name != nullptr ? name + 1 : site;
+    if (std::find(m.barriers.begin(), m.barriers.end(), name) == m.barriers.end()) {
+        m.barriers.emplace_back(name);
+    }
+    if (m.settings.ignored_barrier != nullptr &&
+        std::strcmp(name, m.settings.ignored_barrier) == 0) {
+        return;
+    }
+    m.running->now = state::at_barrier;
+    m.running->site = site;
+    leave();
+}
+
+void exchange(uint64_t (&out)[32], uint32_t mask, uint64_t mine, const char *site) {
+    fiber *self = m.running;
+    const unsigned index = self->place.thread.x / lanes, lane = self->place.thread.x % lanes;
+    warp &all = m.warps[index];
+    if (mask != 0xffffffffU) {
+        fail("%s: mask %08x; only collectives of whole warps are emulated", site, mask);
+    }
+    for (unsigned i = index * lanes; i < (index + 1) * lanes; i++) {
+        const fiber &other = m.fibers[i];
+        if (other.now == state::in_collective && std::strcmp(other.site, site) != 0) {
+            fail("thread %u is at %s, thread %u of its warp at %s", self->place.thread.x, site, i,
+                 other.site);
+        }
+    }
+    const unsigned set = all.set;
+    all.values[set][lane] = mine;
+    all.arrived++;
+    if (all.arrived == lanes) {
+        all.arrived = 0;
+        all.set = 1 - set;
+        for (unsigned i = index * lanes; i < (index + 1) * lanes; i++) {
+            m.fibers[i].now = state::ready;
+        }
+    } else {
+        self->now = state::in_collective;
+        self->site = site;
+        leave();
+    }
+    std::memcpy(out, all.values[set], sizeof out);
+}
+
+} // namespace emulator
+
+cudaError_t cudaGetDevice(int *device) {
+    *device = 0;
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
+    if (device != 0) {
+        return cudaErrorInvalidValue;
+    }
+    *value = attribute == cudaDevAttrMultiProcessorCount
+                 ? m.settings.processors
+                 : static_cast<int>(m.settings.shared_bytes);
+    return m.settings.processors > 0 ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribute, int value) {
+    if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
+        static_cast<size_t>(value) + 1024 > m.settings.shared_bytes) {
+        return cudaErrorInvalidValue;
+    }
+    m.dynamic_limits[function] = static_cast<size_t>(value);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetLastError(void) {
+    const cudaError_t status = m.status;
+    m.status = cudaSuccess;
+    return status;
+}
+
+const char *cudaGetErrorString(cudaError_t status) {
+    return status == cudaSuccess             ? "no error"
+           : status == cudaErrorInvalidValue ? "invalid value"
+                                             : "launch failure";
+}
+
+// By arithmetic and not by tables or the bits, so that it is no copy of the hardware's way.
+float tare_half_to_float(uint16_t bits) {
+    const int exponent = bits >> 10 & 31;
+    const float mantissa = static_cast<float>(bits & 1023);
+    const float magnitude = exponent == 31  ? (mantissa > 0 ? NAN : INFINITY)
+                            : exponent == 0 ? std::ldexp(mantissa, -24)
+                                            : std::ldexp(1024.0F + mantissa, exponent - 25);
+    return std::copysign(magnitude, bits >> 15 != 0 ? -1.0F : 1.0F);
+}
+
+emulator_settings emulator_defaults(void) {
+    return {EMULATOR_SCHEDULE_ASCENDING, 1, 2, 228 * 1024, 0, nullptr};
+}
+
+void emulator_set(emulator_settings settings) {
+    m.settings = settings;
+    m.failure.clear();
+    m.status = cudaSuccess;
+    m.launches = 0;
+    m.random = settings.seed;
+    m.dynamic_limits.clear();
+}
+
+const char *emulator_failure(void) {
+    return m.failure.empty() ? nullptr : m.failure.c_str();
+}
+
+const char *emulator_barrier(size_t index) {
+    return index < m.barriers.size() ? m.barriers[index].c_str() : nullptr;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** The emulator sees the faults that it is there to see, and runs a right kernel rightly. */
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broken.h"
+#include "problem.h"
+#include "schedules.h"
+
+#define THREADS 64
+
+/* Runs the kernel on fresh memory. 1: right, 0: wrong results, -1: the launch failed. */
+static int run(broken_fault fault, unsigned blocks) {
+    const size_t count = (size_t)blocks * THREADS;
+    uint32_t *in = NULL, *out = calloc(count, sizeof *out);
+    int result = 1;
+
+    cr_assert(posix_memalign((void **)&in, 16, count * sizeof *in) == 0 && out != NULL);
+    for (size_t i = 0; i < count; i++) {
+        in[i] = (uint32_t)i + 1;
+    }
+    if (!broken_run(out, in, blocks, fault)) {
+        result = -1;
+    }
+    for (size_t i = 0; i < count && result == 1; i++) {
+        result = out[i] == in[i / THREADS * THREADS + (THREADS - 1 - i % THREADS)];
+    }
+    free(in);
+    free(out);
+    return result;
+}
+
+Test(emulator, right_kernel_under_every_schedule) {
+    for (unsigned i = 0; i < SCHEDULE_COUNT; i++) {
+        emulator_set(schedule_at(i));
+        cr_assert_eq(run(BROKEN_NOTHING, 5), 1, "schedule %u: %s", i, emulator_failure());
+        cr_assert_null(emulator_failure());
+    }
+}
+
+Test(emulator, missing_barrier_gives_wrong_results) {
+    unsigned wrong = 0;
+    for (unsigned i = 0; i < SCHEDULE_COUNT; i++) {
+        emulator_set(schedule_at(i));
+        wrong += run(BROKEN_BARRIER_MISSING, 3) == 0 ? 1 : 0;
+    }
+    cr_assert_eq(wrong, SCHEDULE_COUNT);
+}
+
+Test(emulator, a_barrier_can_be_ignored) {
+    char site[64];
+    emulator_settings settings = emulator_defaults();
+
+    emulator_set(settings);
+    cr_assert_eq(run(BROKEN_NOTHING, 1), 1);
+    cr_assert_not_null(emulator_barrier(0));
+    snprintf(site, sizeof site, "%s", emulator_barrier(0));
+    cr_assert_null(emulator_barrier(1));
+    settings.ignored_barrier = site;
+    emulator_set(settings);
+    cr_assert_eq(run(BROKEN_NOTHING, 1), 0);
+}
+
+/* The launch fails, and the text says what was wrong. A launch after it works again. */
+static void expect_failure(broken_fault fault, const char *text) {
+    for (unsigned i = 0; i < SCHEDULE_COUNT; i++) {
+        emulator_set(schedule_at(i));
+        cr_assert_eq(run(fault, 2), -1, "schedule %u", i);
+        cr_assert_not_null(emulator_failure());
+        cr_assert_not_null(strstr(emulator_failure(), text), "schedule %u: %s", i,
+                           emulator_failure());
+        emulator_set(schedule_at(i));
+        cr_assert_eq(run(BROKEN_NOTHING, 2), 1);
+    }
+}
+
+Test(emulator, divergent_barrier) {
+    expect_failure(BROKEN_BARRIER_DIVERGENT, "waits at the barrier");
+}
+
+Test(emulator, thread_that_ends_before_a_barrier) {
+    expect_failure(BROKEN_BARRIER_LEFT, "32 have ended");
+}
+
+Test(emulator, divergent_collective) {
+    expect_failure(BROKEN_COLLECTIVE_DIVERGENT, "of its warp at");
+}
+
+Test(emulator, thread_that_ends_before_a_collective) {
+    expect_failure(BROKEN_COLLECTIVE_LEFT, "32 in warp collectives");
+}
+
+Test(emulator, collective_of_part_of_a_warp) {
+    expect_failure(BROKEN_MASK, "mask 0000ffff");
+}
+
+Test(emulator, misaligned_load) {
+    expect_failure(BROKEN_MISALIGNED, "no multiple of 16");
+}
+
+Test(emulator, too_much_shared_memory) {
+    expect_failure(BROKEN_TOO_MUCH_SHARED, "65536 bytes of shared memory");
+}
+
+/* AddressSanitizer ends the process, so the faulty launch happens in a child whose output is read.
+ */
+static void expect_report(broken_fault fault, unsigned schedule) {
+    char said[16384];
+    size_t length = 0;
+    ssize_t more;
+    int ends[2], status = 0;
+    pid_t child;
+
+    cr_assert_eq(pipe(ends), 0);
+    child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        emulator_set(schedule_at(schedule));
+        run(fault, 1);
+        _exit(0);
+    }
+    close(ends[1]);
+    while ((more = read(ends[0], said + length, sizeof said - 1 - length)) > 0) {
+        length += (size_t)more;
+    }
+    said[length] = '\0';
+    close(ends[0]);
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(!WIFEXITED(status) || WEXITSTATUS(status) != 0, "the fault was not seen: %s", said);
+    cr_assert_not_null(strstr(said, "heap-buffer-overflow"), "%s", said);
+    cr_assert_not_null(strstr(said, "broken.cu"), "%s", said);
+}
+
+Test(emulator, store_behind_the_output) {
+    for (unsigned i = 0; i < SCHEDULE_COUNT; i++) {
+        expect_report(BROKEN_STORE_BEHIND, i);
+    }
+}
+
+Test(emulator, store_behind_shared_arrays) {
+    expect_report(BROKEN_SHARED_BEHIND, 0);
+    expect_report(BROKEN_SHARED_BEHIND, 1);
+    expect_report(BROKEN_DYNAMIC_BEHIND, 0);
+    expect_report(BROKEN_DYNAMIC_BEHIND, 1);
+}
+
+/* Tensors that reach every barrier of every kernel more than once per block. */
+static const tensor_case barrier_cases[] = {
+    {TARE_DTYPE_FLOAT, 3, 64 * 256 * 3 + 5, 0, 0, FILL_MIXED},
+    {TARE_DTYPE_FLOAT16, 2, 32 * 600, 32, 0, FILL_SPECIAL},
+    {TARE_DTYPE_BFLOAT16, 4, 64 * 17, 0, 0, FILL_MIXED},
+    {TARE_DTYPE_FLOAT, 3, 200 * 3, 200, 0, FILL_MIXED},
+};
+
+static bool all_right(emulator_settings settings) {
+    const size_t count = sizeof barrier_cases / sizeof barrier_cases[0];
+    return problem_reduce(barrier_cases, count, settings, 1).right &&
+           problem_codes(barrier_cases, count, settings, 1, 8).right;
+}
+
+/* Mutation of the real kernels: without any one of its barriers the tests must fail. */
+Test(emulator, every_barrier_of_the_kernels_is_needed, .timeout = 240) {
+    size_t barriers = 0;
+    cr_assert(all_right(emulator_defaults()));
+    while (emulator_barrier(barriers) != NULL) {
+        barriers++;
+    }
+    cr_assert_geq(barriers, 8, "%zu barriers were met", barriers);
+    for (size_t i = 0; i < barriers; i++) {
+        char site[64];
+        bool right = true;
+        snprintf(site, sizeof site, "%s", emulator_barrier(i));
+        for (unsigned schedule = 0; schedule < SCHEDULE_COUNT && right; schedule++) {
+            emulator_settings settings = schedule_at(schedule);
+            settings.ignored_barrier = site;
+            right = all_right(settings);
+        }
+        cr_expect(!right, "nothing changed without the barrier %s", site);
+    }
+}
