@@ -243,6 +243,89 @@ class Builder:
         e = self.op("Reshape", [self.op("Transpose", [e], perm=[0, 2, 1]), self.const([1, c, s, s], np.int64)])
         return (self.op(self.r.choice(["Add", "Mul"]), [t, e]), c, s)
 
+    def roll(self, t, axis, size, shift):
+        a = self.op("Slice", [t, self.const([shift], np.int64), self.const([size], np.int64), self.const([axis], np.int64)])
+        b = self.op("Slice", [t, self.const([0], np.int64), self.const([shift], np.int64), self.const([axis], np.int64)])
+        return self.op("Concat", [a, b], axis=axis)
+
+    def windows(self, m):
+        """Attention in shifted windows, as Swin does it."""
+        f, s, w = 8, m[2], 4
+        if s % w:
+            return self.conv(m)
+        m = self.conv(m, f, kernel=1)
+        x = self.op("Transpose", [m[0]], perm=[0, 2, 3, 1])
+        t = self.op("LayerNormalization", [x, self.rand(f), self.rand(f)], axis=-1) if self.r.random() < 0.5 else self.layer_norm(x, f)
+        shifted = self.r.random() < 0.5
+        if shifted:
+            t = self.roll(self.roll(t, 1, s, 2), 2, s, 2)
+        n = s // w
+        t = self.op("Reshape", [t, self.const([1, n, w, n, w, f], np.int64)])
+        t = self.op("Reshape", [self.op("Transpose", [t], perm=[0, 1, 3, 2, 4, 5]), self.const([n * n, w * w, f], np.int64)])
+        qkv = self.op("Reshape", [self.linear(t, f, 3 * f), self.const([n * n, w * w, 3, 2, f // 2], np.int64)])
+        qkv = self.op("Transpose", [qkv], perm=[2, 0, 3, 1, 4])
+        q, k, v = [self.op("Gather", [qkv, self.const(i, np.int64)], axis=0) for i in range(3)]
+        a = self.op("MatMul", [self.op("Mul", [q, self.const(0.5)]), self.op("Transpose", [k], perm=[0, 1, 3, 2])])
+        a = self.op("Add", [a, self.rand(1, 2, w * w, w * w)])
+        if shifted:
+            a = self.op("Reshape", [a, self.const([1, n * n, 2, w * w, w * w], np.int64)])
+            a = self.op("Add", [a, self.rand(1, n * n, 1, w * w, w * w)])
+            a = self.op("Reshape", [a, self.const([-1, 2, w * w, w * w], np.int64)])
+        t = self.op("MatMul", [self.op("Softmax", [a], axis=-1), v])
+        t = self.op("Reshape", [self.op("Transpose", [t], perm=[0, 2, 1, 3]), self.const([n * n, w * w, f], np.int64)])
+        t = self.op("Reshape", [self.linear(t, f, f), self.const([1, n, n, w, w, f], np.int64)])
+        t = self.op("Reshape", [self.op("Transpose", [t], perm=[0, 1, 3, 2, 4, 5]), self.const([1, s, s, f], np.int64)])
+        if shifted:
+            t = self.roll(self.roll(t, 1, s, s - 2), 2, s, s - 2)
+        t = self.op("Add", [x, t])
+        return (self.op("Transpose", [t], perm=[0, 3, 1, 2]), f, s)
+
+    def channels(self, m):
+        """Every channel scaled and shifted apart, as inception networks treat their input."""
+        t, c, s = m
+        parts = []
+        for i in range(min(c, 3)):
+            p = self.op("Unsqueeze", [self.op("Gather", [t, self.const(i, np.int64)], axis=1), self.const([1], np.int64)])
+            parts.append(self.op("Add", [self.op("Mul", [p, self.const(0.5)]), self.const(-0.1)]))
+        return (self.op("Concat", parts, axis=1), len(parts), s)
+
+    def rare(self, m):
+        t, c, s = m
+        k = self.r.choice(["where", "mean", "gelu", "reduce", "norm", "pow", "softmax", "cast", "instance", "expand", "tile", "lrn", "neg", "div", "scatter"])
+        if k == "where":
+            return (self.op("Where", [self.op("Greater", [t, self.const(0.0)]), t, self.rand(1, c, 1, 1)]), c, s)
+        if k == "mean":
+            return (self.op("Mean", [t, self.r.choice(self.same(c, s))[0]]), c, s)
+        if k == "gelu":
+            return (self.op("Softplus", [t]), c, s)
+        if k == "reduce":
+            r = self.op(self.r.choice(["ReduceMean", "ReduceMax", "ReduceMin", "ReduceL2"]), [t], axes=[1], keepdims=1)
+            return (self.op("Div", [t, r]), c, s)
+        if k == "norm":
+            n = self.op("Sqrt", [self.op("ReduceSum", [self.op("Mul", [t, t]), self.const([1], np.int64)], keepdims=1)])
+            return (self.op("Div", [t, n]), c, s)
+        if k == "pow":
+            return (self.op("Pow", [t, self.const(2.0)]), c, s)
+        if k == "softmax":
+            return (self.op("Softmax", [t], axis=1), c, s)
+        if k == "cast":
+            return (self.op("Cast", [self.op("Cast", [t], to=TensorProto.DOUBLE)], to=TensorProto.FLOAT), c, s)
+        if k == "instance":
+            return (self.op("InstanceNormalization", [t, self.rand(c), self.rand(c)]), c, s)
+        if k == "expand":
+            return (self.op("Expand", [t, self.const([1, c, s, s], np.int64)]), c, s)
+        if k == "tile":
+            return (self.op("Tile", [t, self.const([1, 1, 1, 1], np.int64)]), c, s)
+        if k == "lrn":
+            return (self.op("LRN", [t], size=3), c, s)
+        if k == "neg":
+            return (self.op("Neg", [t]), c, s)
+        if k == "scatter":
+            other = self.r.choice(self.same(c, s))[0]
+            rows = self.op("Slice", [other, self.const([0], np.int64), self.const([1], np.int64), self.const([0], np.int64)])
+            return (self.op("ScatterND", [t, self.const([[0]], np.int64), rows]), c, s)
+        return (self.op("Div", [self.const(1.0), t]), c, s)
+
     def detection(self, m):
         t, c, s = m
         t = self.op("Reshape", [t, self.const([1, c * s * s], np.int64)])
@@ -278,6 +361,10 @@ def make(seed):
         blocks += [b.transformer]
     if r.random() < 0.1:
         blocks += [b.embedding]
+    if r.random() < 0.5:
+        blocks += [b.rare, b.rare, b.rare, b.channels]
+    if r.random() < 0.2:
+        blocks += [b.windows]
     for _ in range(r.choice([4, 8, 15, 25])):
         m = b.pick(b.maps)
         b.maps.append(r.choice(blocks)(m))
@@ -297,7 +384,7 @@ def make(seed):
     graph = helper.make_graph(kept[::-1], "random", [i for i in b.inputs if i.name in needed],
                               [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in b.outputs],
                               [i for i in b.inits if i.name in needed])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     inferred = {v.name: v for v in model.graph.output}
     del model.graph.output[:]
