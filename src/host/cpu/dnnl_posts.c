@@ -4,39 +4,71 @@
 
 #include <string.h>
 
-typedef dnnl_status_t append_epilogue(dnnl_post_ops_t ops, float a, float b);
+typedef dnnl_status_t append_epilogue(tare_dnnl_posts *posts, float a, float b);
 
-static dnnl_status_t append_clip(dnnl_post_ops_t ops, float a, float b) {
-    return tare_dnnl_append_eltwise(ops, dnnl_eltwise_clip, a, b);
+/* oneDNN 2.6 generates the code of a function once and uses it again with the parameters of its
+ * first occurrence, so a second one with others must not be asked for. */
+static dnnl_status_t note_function(tare_dnnl_posts *posts, dnnl_alg_kind_t algorithm, float alpha,
+                                   float beta) {
+    const size_t capacity = sizeof(posts->functions) / sizeof(posts->functions[0]);
+    for (size_t i = 0; i < posts->function_count; i++) {
+        if (posts->functions[i].algorithm == algorithm &&
+            (posts->functions[i].alpha != alpha || posts->functions[i].beta != beta)) {
+            return dnnl_unimplemented;
+        }
+    }
+    if (posts->function_count == capacity) {
+        return dnnl_unimplemented;
+    }
+    posts->functions[posts->function_count].algorithm = algorithm;
+    posts->functions[posts->function_count].alpha = alpha;
+    posts->functions[posts->function_count].beta = beta;
+    posts->function_count++;
+    return dnnl_success;
 }
 
-static dnnl_status_t append_leaky_relu(dnnl_post_ops_t ops, float a, float b) {
-    TARE_UNUSED(b);
-    return tare_dnnl_append_eltwise(ops, dnnl_eltwise_relu, a, 0.0f);
-}
-
-static dnnl_status_t append_sigmoid(dnnl_post_ops_t ops, float a, float b) {
-    TARE_UNUSED(a);
-    TARE_UNUSED(b);
-    return tare_dnnl_append_eltwise(ops, dnnl_eltwise_logistic, 0.0f, 0.0f);
-}
-
-static dnnl_status_t append_tanh(dnnl_post_ops_t ops, float a, float b) {
-    TARE_UNUSED(a);
-    TARE_UNUSED(b);
-    return tare_dnnl_append_eltwise(ops, dnnl_eltwise_tanh, 0.0f, 0.0f);
-}
-
-static dnnl_status_t append_swish(dnnl_post_ops_t ops, float a, float b) {
-    TARE_UNUSED(a);
-    TARE_UNUSED(b);
-    return tare_dnnl_append_eltwise(ops, dnnl_eltwise_swish, 1.0f, 0.0f);
-}
-
-static dnnl_status_t append_hard_sigmoid(dnnl_post_ops_t ops, float a, float b) {
-    const dnnl_status_t status = tare_dnnl_append_eltwise(ops, dnnl_eltwise_linear, a, b);
+static dnnl_status_t append(tare_dnnl_posts *posts, dnnl_alg_kind_t algorithm, float alpha,
+                            float beta) {
+    const dnnl_status_t status = note_function(posts, algorithm, alpha, beta);
     return status != dnnl_success ? status
-                                  : tare_dnnl_append_eltwise(ops, dnnl_eltwise_clip, 0.0f, 1.0f);
+                                  : tare_dnnl_append_eltwise(posts->ops, algorithm, alpha, beta);
+}
+
+static dnnl_status_t append_clip(tare_dnnl_posts *posts, float a, float b) {
+    return append(posts, dnnl_eltwise_clip, a, b);
+}
+
+static dnnl_status_t append_leaky_relu(tare_dnnl_posts *posts, float a, float b) {
+    TARE_UNUSED(b);
+    return append(posts, dnnl_eltwise_relu, a, 0.0f);
+}
+
+static dnnl_status_t append_sigmoid(tare_dnnl_posts *posts, float a, float b) {
+    TARE_UNUSED(a);
+    TARE_UNUSED(b);
+    return append(posts, dnnl_eltwise_logistic, 0.0f, 0.0f);
+}
+
+static dnnl_status_t append_tanh(tare_dnnl_posts *posts, float a, float b) {
+    TARE_UNUSED(a);
+    TARE_UNUSED(b);
+    return append(posts, dnnl_eltwise_tanh, 0.0f, 0.0f);
+}
+
+static dnnl_status_t append_swish(tare_dnnl_posts *posts, float a, float b) {
+    TARE_UNUSED(a);
+    TARE_UNUSED(b);
+    return append(posts, dnnl_eltwise_swish, 1.0f, 0.0f);
+}
+
+static dnnl_status_t append_hard_sigmoid(tare_dnnl_posts *posts, float a, float b) {
+    const dnnl_status_t status = append(posts, dnnl_eltwise_linear, a, b);
+    return status != dnnl_success ? status : append(posts, dnnl_eltwise_clip, 0.0f, 1.0f);
+}
+
+static dnnl_status_t append_hard_swish(tare_dnnl_posts *posts, float a, float b) {
+    const dnnl_status_t status = note_function(posts, dnnl_eltwise_hardswish, a, b);
+    return status != dnnl_success ? status : tare_dnnl_append_hard_swish(posts->ops, a, b);
 }
 
 static append_epilogue *const epilogues[] = {
@@ -46,7 +78,7 @@ static append_epilogue *const epilogues[] = {
     [TARE_EPILOGUE_TANH] = append_tanh,
     [TARE_EPILOGUE_SWISH] = append_swish,
     [TARE_EPILOGUE_HARD_SIGMOID] = append_hard_sigmoid,
-    [TARE_EPILOGUE_HARD_SWISH] = tare_dnnl_append_hard_swish,
+    [TARE_EPILOGUE_HARD_SWISH] = append_hard_swish,
     [TARE_EPILOGUE_ADD] = NULL,
 };
 
@@ -55,8 +87,7 @@ tare_status tare_dnnl_posts_open(tare_dnnl_posts *posts, tare_error *err) {
 }
 
 tare_status tare_dnnl_posts_linear(tare_dnnl_posts *posts, float a, float b, tare_error *err) {
-    return tare_dnnl_check(tare_dnnl_append_eltwise(posts->ops, dnnl_eltwise_linear, a, b),
-                           "appending a scale", err);
+    return tare_dnnl_check(append(posts, dnnl_eltwise_linear, a, b), "appending a scale", err);
 }
 
 tare_status tare_dnnl_posts_add(tare_dnnl_posts *posts, tare_dnnl_md_view md, tare_dnnl_place place,
@@ -87,7 +118,7 @@ tare_status tare_dnnl_posts_epilogues(tare_dnnl_posts *posts, const tare_prepare
             TARE_TRY(tare_dnnl_posts_add(posts, dst, place, err));
             continue;
         }
-        TARE_TRY(tare_dnnl_check(epilogues[epilogue->kind](posts->ops, epilogue->a, epilogue->b),
+        TARE_TRY(tare_dnnl_check(epilogues[epilogue->kind](posts, epilogue->a, epilogue->b),
                                  "appending an activation", err));
     }
     return TARE_OK;

@@ -9,6 +9,11 @@
 typedef struct tare_dnnl_posts {
     dnnl_post_ops_t ops;
     dnnl_primitive_attr_t attr; /**< made by tare_dnnl_posts_attr() */
+    size_t function_count;
+    struct {
+        dnnl_alg_kind_t algorithm;
+        float alpha, beta;
+    } functions[1 + 2 * TARE_MAX_EPILOGUES]; /**< the element-wise ones so far */
     size_t operand_count;
     struct {
         int id; /**< the argument of the primitive */
@@ -29,8 +34,9 @@ TARE_MUST_CHECK tare_status tare_dnnl_posts_add(tare_dnnl_posts *posts, tare_dnn
                                                 tare_dnnl_place place, tare_error *err);
 
 /** Appends the epilogues that prepare asks for; the k-th ADD reads input input_count + k, which
- * lies as `dst` does. TARE_UNSUPPORTED for those that oneDNN does not have exactly. A bound of CLIP
- * and of the hard functions also takes the place of NaN: oneDNN compares as the processor does. */
+ * lies as `dst` does. TARE_UNSUPPORTED for those that oneDNN does not have exactly, and for one
+ * function twice with different parameters. A bound of CLIP and of the hard functions also takes
+ * the place of NaN: oneDNN compares as the processor does. */
 TARE_MUST_CHECK tare_status tare_dnnl_posts_epilogues(tare_dnnl_posts *posts,
                                                       const tare_prepare *prepare,
                                                       tare_dnnl_md_view dst, tare_error *err);
