@@ -195,9 +195,15 @@ typedef struct tare_progress {
  * call fails with TARE_CANCELLED. */
 typedef bool (*tare_progress_function)(void *user, const tare_progress *progress);
 
-/** Called with one line of text for everything worth telling that is not an error (skipped samples,
- * fall-backs, the memory plan). */
-typedef void (*tare_note_function)(void *user, const char *line);
+/** How much a note matters. */
+typedef enum tare_note_level {
+    TARE_NOTE_INFO,   /**< what is being done: the memory plan, a raised opset, a fall-back */
+    TARE_NOTE_WARNING /**< what the caller may not want: a skipped sample */
+} tare_note_level;
+
+/** Called with one line of text, without a line break, for what is worth telling and is no error.
+ */
+typedef void (*tare_note_function)(void *user, tare_note_level level, const char *line);
 
 /** What all calls that execute a model share. Initialise with tare_run_options_init(). */
 typedef struct tare_run_options {

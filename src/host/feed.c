@@ -29,6 +29,20 @@ static void effective_dims(int64_t *dims, const tare_value *input,
     }
 }
 
+/* A shape for an input that is not there is a slip that would otherwise pass unseen. */
+static tare_status check_shape_names(const tare_graph *graph, const tare_run_options *options,
+                                     tare_error *err) {
+    for (size_t i = 0; i < options->shape_count; i++) {
+        const char *name = options->shapes[i].name;
+        const tare_value *value = name == NULL ? NULL : tare_graph_find_value(graph, name);
+        if (name != NULL && (value == NULL || !value->is_input || value->is_initializer)) {
+            return tare_fail(err, TARE_INVALID_ARGUMENT,
+                             "a shape is given for '%s', which is no input of the model", name);
+        }
+    }
+    return TARE_OK;
+}
+
 static size_t known(int64_t dim) {
     return dim > 0 ? (size_t)dim : 0;
 }
@@ -151,6 +165,7 @@ tare_status tare_feed_open(tare_feed *feed, const tare_dataset *dataset, const t
 
     *feed =
         (tare_feed){.has_preprocess = dataset->has_preprocess, .preprocess = dataset->preprocess};
+    TARE_TRY(check_shape_names(graph, options, err));
     if (dataset->has_preprocess) {
         TARE_TRY(fit_preprocess(feed, graph, options, err));
         source.preprocess = &feed->preprocess;

@@ -157,6 +157,27 @@ static bool assume_shape(tare_input_shape *shape, tare_text *reason, const tare_
     return true;
 }
 
+/* One line per quantizer: what, where, how. */
+static void list_quantizers(tare_text *text, const tare_quantizer_setup *setup) {
+    for (size_t i = 0; i < setup->point_count; i++) {
+        const tare_quantizer_point *point = &setup->points[i];
+        tare_text_add(text, "  %-10s %s: %s, ",
+                      point->kind == TARE_POINT_WEIGHT ? "weight" : "activation",
+                      point->value->name, point->config.symmetric ? "symmetric" : "asymmetric");
+        if (point->axis >= 0) {
+            tare_text_add(text, "%lld scales on axis %d", (long long)point->channels, point->axis);
+        } else {
+            tare_text_add(text, "one scale");
+        }
+        for (size_t k = 0; k < point->consumer_count; k++) {
+            char name[TARE_NODE_TEXT_BYTES];
+            tare_text_add(text, "%s %s", k == 0 ? ", read by" : ",",
+                          tare_node_text(name, sizeof name, point->consumers[k].node));
+        }
+        tare_text_add(text, "\n");
+    }
+}
+
 static tare_status plan_and_describe(tare_report *report, tare_quantization *q,
                                      const tare_model *model, const tare_input_shape *shapes,
                                      size_t count, const tare_quantize_options *options,
@@ -167,6 +188,7 @@ static tare_status plan_and_describe(tare_report *report, tare_quantization *q,
     limits.watched = q->watched;
     TARE_TRY(tare_session_plan(&q->session, &limits, err));
     TARE_TRY(tare_quantization_describe(report, q, err));
+    list_quantizers(&report->text, &q->setup);
     return tare_session_describe(report, &q->session, &limits, err);
 }
 

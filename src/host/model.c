@@ -128,13 +128,23 @@ TARE_API void tare_report_free(tare_report *report) {
 void tare_note(const tare_run_options *options, const char *fmt, ...) {
     char line[1024];
     va_list args;
-    if (options == NULL || options->note == NULL) {
-        return;
+    if (options != NULL && options->note != NULL) {
+        va_start(args, fmt);
+        (void)vsnprintf(line, sizeof line, fmt, args);
+        va_end(args);
+        options->note(options->user, TARE_NOTE_INFO, line);
     }
-    va_start(args, fmt);
-    (void)vsnprintf(line, sizeof line, fmt, args);
-    va_end(args);
-    options->note(options->user, line);
+}
+
+void tare_warn(const tare_run_options *options, const char *fmt, ...) {
+    char line[1024];
+    va_list args;
+    if (options != NULL && options->note != NULL) {
+        va_start(args, fmt);
+        (void)vsnprintf(line, sizeof line, fmt, args);
+        va_end(args);
+        options->note(options->user, TARE_NOTE_WARNING, line);
+    }
 }
 
 const char *tare_bytes_text(char *text, size_t capacity, uint64_t bytes) {

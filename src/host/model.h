@@ -25,8 +25,10 @@ TARE_MUST_CHECK tare_status tare_report_new(tare_report **out, tare_error *err);
 /** Serializes the JSON; call once everything is in. */
 TARE_MUST_CHECK tare_status tare_report_finish(tare_report *report, tare_error *err);
 
-/** Passes one printf-style line to the caller's note function, if there is one. */
+/** Passes one printf-style line to the caller's note function, if there is one: as information, or
+ * as a warning. */
 TARE_PRINTF(2, 3) void tare_note(const tare_run_options *options, const char *fmt, ...);
+TARE_PRINTF(2, 3) void tare_warn(const tare_run_options *options, const char *fmt, ...);
 
 /** "12.3 MB" into text, which is returned. */
 const char *tare_bytes_text(char *text, size_t capacity, uint64_t bytes);

@@ -82,11 +82,13 @@ bool tare_cli_progress_show(void *user, const tare_progress *now) {
     return true;
 }
 
-/* Notes are warnings: -q silences progress, not them. */
-void tare_cli_progress_note(void *user, const char *line) {
+void tare_cli_progress_note(void *user, tare_note_level level, const char *line) {
     tare_cli_progress *progress = (tare_cli_progress *)user;
+    if (progress->quiet && level == TARE_NOTE_INFO) {
+        return;
+    }
     tare_cli_progress_end(progress);
-    (void)fprintf(stderr, "tare: %s\n", line);
+    (void)fprintf(stderr, "tare: %s%s\n", level == TARE_NOTE_WARNING ? "warning: " : "", line);
 }
 
 static bool is_arrays(const char *path) {

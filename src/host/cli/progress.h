@@ -22,7 +22,7 @@ void tare_cli_progress_init(tare_cli_progress *progress, const tare_cli_argument
 
 /** The functions for tare_run_options; `user` is the tare_cli_progress. */
 bool tare_cli_progress_show(void *user, const tare_progress *now);
-void tare_cli_progress_note(void *user, const char *line);
+void tare_cli_progress_note(void *user, tare_note_level level, const char *line);
 
 /** Removes the updating line, so that what is printed next starts on a clean one. */
 void tare_cli_progress_end(tare_cli_progress *progress);
