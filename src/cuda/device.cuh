@@ -30,7 +30,7 @@ __device__ static inline float tare_half_to_float(uint16_t bits) {
 // Element types: what is stored, and how 16 bytes of it become floats.
 struct tare_element_float {
     typedef uint32_t stored;
-    static constexpr int width = 4;
+    static constexpr int width = TARE_STATS_VECTOR_BYTES / sizeof(stored);
 
     __device__ static float value(stored bits) {
         return __uint_as_float(bits);
@@ -47,7 +47,7 @@ struct tare_element_float {
 
 struct tare_element_half {
     typedef uint16_t stored;
-    static constexpr int width = 8;
+    static constexpr int width = TARE_STATS_VECTOR_BYTES / sizeof(stored);
 
     __device__ static float value(stored bits) {
         return tare_half_to_float(bits);
@@ -65,7 +65,7 @@ struct tare_element_half {
 
 struct tare_element_bfloat {
     typedef uint16_t stored;
-    static constexpr int width = 8;
+    static constexpr int width = TARE_STATS_VECTOR_BYTES / sizeof(stored);
 
     __device__ static float value(stored bits) {
         return __uint_as_float(static_cast<uint32_t>(bits) << 16);

@@ -56,6 +56,12 @@ extern "C" {
 /** Octaves below histogram_top whose bins are counted in shared memory; others are only slower. */
 #define TARE_STATS_WINDOW_OCTAVES 24
 
+/** How work is cut, without influence on results: bytes that a thread loads at once; threads along
+ * a row times tiles side by side in a block; kernel columns that one pass over a row serves. */
+#define TARE_STATS_VECTOR_BYTES   16
+#define TARE_STATS_POSITIONS      32
+#define TARE_WINDOW_TAPS          4
+
 /** Elements of a piece of work of the histogram kernel. */
 #define TARE_STATS_CHUNK          16384
 

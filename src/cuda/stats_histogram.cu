@@ -3,15 +3,18 @@
 // many tensors in one launch.
 #include "cuda/device.cuh"
 
-#define THREADS          512U
+#define THREADS        512U
 // Bins of one sign in shared memory; the codes of an octave are 128.
-#define SIDE             (TARE_STATS_WINDOW_OCTAVES * 128U)
-#define BINS             (2U * SIDE)
+#define SIDE           (TARE_STATS_WINDOW_OCTAVES * 128U)
+#define BINS           (2U * SIDE)
 // Copies of each bin, by lane, so that equal codes in a warp do not all wait for one counter.
-#define MAX_REPLICAS     4U
-#define LOADS_TOGETHER   4
-// A block writes its 32-bit counters out before they could overflow.
+#define MAX_REPLICAS   4U
+#define LOADS_TOGETHER 4
+// A block writes its 32-bit counters out before they could overflow. The tests make it happen
+// sooner.
+#ifndef CHUNKS_PER_FLUSH
 #define CHUNKS_PER_FLUSH 131072U
+#endif
 
 static_assert(static_cast<uint64_t>(CHUNKS_PER_FLUSH) * TARE_STATS_CHUNK < UINT32_MAX,
               "counters are 32 bits");

@@ -5,13 +5,6 @@
  */
 #include "cuda/stats.h"
 
-/* Positions along a row, times tiles side by side, of a block; see stats_range.cu. */
-#define POSITIONS 32U
-#define VECTOR    16U
-
-/* Kernel columns that one pass over a row serves; see stats_window.cu. */
-#define TAPS      4U
-
 static uint64_t divide_up(uint64_t a, uint64_t b) {
     return a / b + (a % b != 0 ? 1 : 0);
 }
@@ -86,16 +79,16 @@ static tare_status check_tensor(const tare_stats_tensor *tensor, size_t index, t
 }
 
 static void shape_items(tare_stats_tensor *tensor) {
-    const uint64_t width = VECTOR / tare_dtype_bytes(tensor->dtype);
+    const uint64_t width = TARE_STATS_VECTOR_BYTES / tare_dtype_bytes(tensor->dtype);
 
     tensor->columns = tensor->channels > 0 ? tensor->channels : TARE_STATS_FLAT_COLUMNS;
     tensor->full_rows = tensor->sample_elements / tensor->columns;
     tensor->ragged = tensor->sample_elements % tensor->columns;
     tensor->tiles =
         divide_up(tensor->full_rows + (tensor->ragged > 0 ? 1 : 0), TARE_STATS_TILE_ROWS);
-    tensor->row_threads = power_of_two_up(divide_up(tensor->columns, width), POSITIONS);
+    tensor->row_threads = power_of_two_up(divide_up(tensor->columns, width), TARE_STATS_POSITIONS);
     tensor->groups = divide_up(tensor->columns, tensor->row_threads * width);
-    tensor->tile_blocks = divide_up(tensor->tiles, POSITIONS / tensor->row_threads);
+    tensor->tile_blocks = divide_up(tensor->tiles, TARE_STATS_POSITIONS / tensor->row_threads);
     tensor->finish_lanes = power_of_two_up(tensor->tiles, TARE_STATS_TILE_LANES);
 }
 
@@ -157,11 +150,11 @@ static bool window_extents_fit(const tare_window_tensor *tensor) {
 
 static tare_status window_sizes(tare_window_totals *totals, tare_window_tensor *tensor,
                                 size_t index, tare_error *err) {
-    const uint64_t width = VECTOR / tare_dtype_bytes(tensor->dtype);
+    const uint64_t width = TARE_STATS_VECTOR_BYTES / tare_dtype_bytes(tensor->dtype);
     uint64_t pixels = 0, elements = 0, rows = 0, taps = 0;
 
     tensor->vectors = divide_up(tensor->channels, width);
-    tensor->tap_chunks = (uint32_t)divide_up(tensor->kernel[1], TAPS);
+    tensor->tap_chunks = (uint32_t)divide_up(tensor->kernel[1], TARE_WINDOW_TAPS);
     tensor->first_item = totals->items;
     tensor->first_partial = totals->partials;
     tensor->first_sum = totals->sums;

@@ -15,7 +15,7 @@
 #define BLOCKS_PER_PROCESSOR 2
 
 static_assert(THREADS == TARE_STATS_COLUMN_LANES, "the third step has one thread per lane");
-static_assert(POSITIONS == 32, "tare_stats_plan() counts on 32");
+static_assert(POSITIONS == TARE_STATS_POSITIONS, "as tare_stats_plan() counts on");
 
 namespace {
 

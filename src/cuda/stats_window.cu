@@ -4,8 +4,8 @@
 #include "cuda/device.cuh"
 
 #define THREADS 256U
-// Kernel columns that one pass over a row serves; their sums stay in registers.
-#define TAPS    4
+// The sums of so many kernel columns stay in registers.
+#define TAPS    TARE_WINDOW_TAPS
 
 namespace {
 

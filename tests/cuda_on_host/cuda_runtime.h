@@ -178,6 +178,6 @@ static inline uint32_t max(uint32_t a, uint32_t b) {
     return a > b ? a : b;
 }
 
-float tare_half_to_float(uint16_t bits);
+extern "C" float tare_half_to_float(uint16_t bits);
 
 #endif

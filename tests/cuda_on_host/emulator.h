@@ -51,6 +51,9 @@ const char *emulator_failure(void);
 /** The barriers ("file:line") met since the program began; the name of number `index` or NULL. */
 const char *emulator_barrier(size_t index);
 
+/** What the kernels use in place of the device's instruction. */
+float tare_half_to_float(uint16_t bits);
+
 #ifdef __cplusplus
 }
 #endif

@@ -10,6 +10,7 @@
 
 #include "broken.h"
 #include "problem.h"
+#include "reference.h"
 #include "schedules.h"
 
 #define THREADS 64
@@ -150,6 +151,17 @@ Test(emulator, store_behind_shared_arrays) {
     expect_report(BROKEN_SHARED_BEHIND, 1);
     expect_report(BROKEN_DYNAMIC_BEHIND, 0);
     expect_report(BROKEN_DYNAMIC_BEHIND, 1);
+}
+
+/* Two ways of writing the conversion down; NaN keep their sign and payload or not. */
+Test(emulator, converts_every_half) {
+    for (uint32_t bits = 0; bits < 65536; bits++) {
+        const uint16_t half = (uint16_t)bits;
+        const float wanted = reference_element(TARE_DTYPE_FLOAT16, &half, 0);
+        const float got = tare_half_to_float(half);
+        cr_assert(reference_bits(got) == reference_bits(wanted) || (got != got && wanted != wanted),
+                  "%04x: %a, expected %a", bits, (double)got, (double)wanted);
+    }
 }
 
 /* Tensors that reach every barrier of every kernel more than once per block. */
