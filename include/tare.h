@@ -291,6 +291,8 @@ typedef struct tare_quantize_options {
     tare_preset preset;
     tare_model_type model_type;
     const char *target; /**< "openvino" (default) */
+    const char *method; /**< how ranges are chosen, such as "minmax" or "percentile=99.9"
+                           (docs/methods.md); NULL (default): minmax */
     const char *const
         *ignored_names; /**< nodes that stay float, by exact name; every name must match */
     size_t ignored_name_count;
@@ -319,6 +321,78 @@ TARE_API TARE_MUST_CHECK tare_status tare_quantize(const tare_model *model,
                                                    const tare_dataset *dataset, const char *path,
                                                    const tare_quantize_options *options,
                                                    tare_report **report, tare_error *err);
+
+/* -------------------------------------------------------------------------------------
+ * calibration states ---- */
+
+/** Initialise with tare_calibrate_options_init(). */
+typedef struct tare_calibrate_options {
+    tare_run_options run;
+    uint64_t samples; /**< how many samples to use at most, the first ones; 0 (default): all */
+    uint64_t shard, shards; /**< use every shards-th sample, from the shard-th (counted from 1) on;
+                               default 1 of 1 */
+    bool resume; /**< go on where an earlier run stopped: from its checkpoint or, without one, from
+                    the finished state at the path, to which new samples are added */
+    double checkpoint_seconds;        /**< time between checkpoints; default 30; 0: none */
+    bool ranges_only;                 /**< leave out the code histograms, which most methods need */
+    const char *target;               /**< "openvino" (default) */
+    const char *const *ignored_names; /**< as in tare_quantize_options; tensors are watched for
+                                         quantizing with and without them */
+    size_t ignored_name_count;
+    const char *const *ignored_types;
+    size_t ignored_type_count;
+    const char *const *ignored_patterns;
+    size_t ignored_pattern_count;
+} tare_calibrate_options;
+
+/** Fills in the defaults. */
+TARE_API void tare_calibrate_options_init(tare_calibrate_options *options);
+
+/**
+ * Runs `model` on `dataset` and writes the calibration state (docs/state-format.md) to `path`,
+ * complete or not at all. The state serves every preset, model type and method, and its bytes do
+ * not depend on how the work was split: over threads, restarts, or shards that are merged.
+ *
+ * Checkpoints go to `path` plus ".partial", which is removed at the end; it stays when the run is
+ * cancelled, and holds every sample that was finished. A checkpoint that cannot be written is
+ * noted and does not end the run.
+ *
+ * report: NULL, or receives what was done; the caller frees it. Errors: those of tare_quantize();
+ * TARE_INVALID_ARGUMENT when there is a checkpoint that resume does not ask for, or one of another
+ * model, preprocessing or data, with the difference.
+ */
+TARE_API TARE_MUST_CHECK tare_status tare_calibrate(const tare_model *model,
+                                                    const tare_dataset *dataset, const char *path,
+                                                    const tare_calibrate_options *options,
+                                                    tare_report **report, tare_error *err);
+
+/**
+ * Merges calibration states into one, as if all their samples had been in one run. A sample that is
+ * in several of them is an error that names it, or, with allow_duplicates, counts each time.
+ * report: NULL, or receives what was done; the caller frees it. Errors: those of reading states;
+ * TARE_INVALID_ARGUMENT, with the difference, for states that do not go together.
+ */
+TARE_API TARE_MUST_CHECK tare_status tare_merge(const char *const *paths, size_t count,
+                                                const char *path, bool allow_duplicates,
+                                                tare_report **report, tare_error *err);
+
+/**
+ * As tare_quantize() from a calibration state instead of data; options->samples and what concerns
+ * running play no part. Errors: those of tare_quantize() and of reading states;
+ * TARE_INVALID_ARGUMENT when the state is of another model or lacks what the options ask for.
+ */
+TARE_API TARE_MUST_CHECK tare_status tare_quantize_state(const tare_model *model,
+                                                         const char *state_path, const char *path,
+                                                         const tare_quantize_options *options,
+                                                         tare_report **report, tare_error *err);
+
+/**
+ * Describes a calibration state: what it is of, samples, tensors. Errors: TARE_NOT_FOUND, TARE_IO,
+ * TARE_INVALID_ARGUMENT when it is something else, cut off or damaged; TARE_UNSUPPORTED for another
+ * version of the format.
+ */
+TARE_API TARE_MUST_CHECK tare_status tare_describe_state(tare_report **report, const char *path,
+                                                         tare_error *err);
 
 /* ------------------------------------------------------------------------------------------
  * inspecting ---- */

@@ -11,7 +11,8 @@ typedef struct tare_feed {
     tare_samples *samples;
     tare_preprocess preprocess;
     bool has_preprocess;
-    size_t count; /**< samples to use */
+    size_t count;        /**< samples to use */
+    const size_t *order; /**< their indices; NULL: the first ones. Borrowed, set by the caller */
     size_t shape_count;
     tare_input_shape shapes[TARE_SAMPLE_MAX_INPUTS]; /**< of one sample */
 } tare_feed;

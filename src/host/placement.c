@@ -53,24 +53,25 @@ static void copy_shapes(tare_graph *to, const tare_graph *from) {
     }
 }
 
-static tare_status collect_points(tare_quantization *q, tare_error *err) {
+/* What is wanted of each value: -1 nothing, 0 its range, else ranges of so many channels. */
+static tare_status new_wishes(int64_t **out, tare_quantization *q, tare_error *err) {
     const size_t values = q->session.graph.value_count;
-
-    q->points = tare_arena_array(&q->arena, q->setup.point_count, sizeof *q->points);
-    q->setup_of_point =
-        tare_arena_array(&q->arena, q->setup.point_count, sizeof *q->setup_of_point);
-    q->watched = tare_arena_array(&q->arena, values, sizeof *q->watched);
-    q->point_of_value = tare_arena_array(&q->arena, values, sizeof *q->point_of_value);
-    if (q->points == NULL || q->setup_of_point == NULL || q->watched == NULL ||
-        q->point_of_value == NULL) {
-        return tare_fail_memory(err, values, "the statistic points");
+    *out = tare_arena_array(&q->arena, values, sizeof **out);
+    if (*out == NULL) {
+        return tare_fail_memory(err, values * sizeof **out, "the statistic points");
     }
     for (size_t i = 0; i < values; i++) {
-        q->point_of_value[i] = SIZE_MAX;
+        (*out)[i] = -1;
     }
+    return TARE_OK;
+}
+
+/* Adds what the quantizers of the setup want. */
+static tare_status add_wishes(int64_t *wishes, const tare_quantization *q, tare_error *err) {
     for (size_t i = 0; i < q->setup.point_count; i++) {
         const tare_quantizer_point *quantizer = &q->setup.points[i];
         const bool per_channel = quantizer->axis >= 0;
+        int64_t *wish = &wishes[quantizer->value->id];
         if (quantizer->kind != TARE_POINT_ACTIVATION) {
             continue;
         }
@@ -78,39 +79,72 @@ static tare_status collect_points(tare_quantization *q, tare_error *err) {
             return tare_fail(err, TARE_INTERNAL, "tensor '%s' is to be quantized along axis %d",
                              quantizer->value->name, quantizer->axis);
         }
-        q->points[q->point_count] =
-            (tare_stat_point){.value = quantizer->value->id,
-                              .tensor = quantizer->value->name,
-                              .channels = per_channel ? quantizer->channels : 0};
-        q->setup_of_point[q->point_count] = i;
-        q->watched[quantizer->value->id] = true;
-        if (q->point_of_value[quantizer->value->id] == SIZE_MAX) {
-            q->point_of_value[quantizer->value->id] = q->point_count;
-        }
-        q->point_count++;
+        *wish = *wish < 0 ? 0 : *wish;
+        *wish = per_channel ? quantizer->channels : *wish;
     }
-    for (size_t i = 0; i < q->session.graph.input_count; i++) {
-        const tare_value *input = q->session.graph.inputs[i];
+    return TARE_OK;
+}
+
+/* One point per value that is wanted: several quantizers may stand on one tensor. */
+static tare_status make_points(tare_quantization *q, const int64_t *wishes, tare_error *err) {
+    const tare_graph *graph = &q->session.graph;
+    const size_t values = graph->value_count;
+
+    q->points = tare_arena_array(&q->arena, values, sizeof *q->points);
+    q->watched = tare_arena_array(&q->arena, values, sizeof *q->watched);
+    q->point_of_value = tare_arena_array(&q->arena, values, sizeof *q->point_of_value);
+    if (q->points == NULL || q->watched == NULL || q->point_of_value == NULL) {
+        return tare_fail_memory(err, values * sizeof *q->points, "the statistic points");
+    }
+    for (size_t i = 0; i < values; i++) {
+        q->point_of_value[i] = SIZE_MAX;
+        if (wishes[i] >= 0) {
+            q->watched[i] = true;
+            q->point_of_value[i] = q->point_count;
+            q->points[q->point_count++] = (tare_stat_point){
+                .value = i, .tensor = graph->values[i]->name, .channels = wishes[i]};
+        }
+    }
+    for (size_t i = 0; i < graph->input_count; i++) {
+        const tare_value *input = graph->inputs[i];
         q->watched[input->id] =
             q->watched[input->id] || (input->constant == NULL && input->dtype == TARE_DTYPE_FLOAT);
     }
     return TARE_OK;
 }
 
-tare_status tare_quantization_place(tare_quantization *q, const tare_model *model,
-                                    const tare_input_shape *shapes, size_t shape_count,
-                                    const tare_quantize_options *options, tare_error *err) {
-    const tare_placement_options placement = {.preset = options->preset,
-                                              .model_type = options->model_type,
-                                              .ignored_names = options->ignored_names,
-                                              .ignored_name_count = options->ignored_name_count,
-                                              .ignored_types = options->ignored_types,
-                                              .ignored_type_count = options->ignored_type_count,
-                                              .ignored_patterns = options->ignored_patterns,
-                                              .ignored_pattern_count =
-                                                  options->ignored_pattern_count};
+static tare_status link_points(tare_quantization *q, tare_error *err) {
+    q->point_of_setup =
+        tare_arena_array(&q->arena, q->setup.point_count, sizeof *q->point_of_setup);
+    if (q->point_of_setup == NULL) {
+        return tare_fail_memory(err, q->setup.point_count * sizeof *q->point_of_setup,
+                                "the statistic points");
+    }
+    for (size_t i = 0; i < q->setup.point_count; i++) {
+        const tare_quantizer_point *quantizer = &q->setup.points[i];
+        q->point_of_setup[i] = quantizer->kind == TARE_POINT_ACTIVATION
+                                   ? q->point_of_value[quantizer->value->id]
+                                   : SIZE_MAX;
+    }
+    return TARE_OK;
+}
+
+static tare_placement_options placement_of(const tare_quantize_options *options) {
+    return (tare_placement_options){.preset = options->preset,
+                                    .model_type = options->model_type,
+                                    .ignored_names = options->ignored_names,
+                                    .ignored_name_count = options->ignored_name_count,
+                                    .ignored_types = options->ignored_types,
+                                    .ignored_type_count = options->ignored_type_count,
+                                    .ignored_patterns = options->ignored_patterns,
+                                    .ignored_pattern_count = options->ignored_pattern_count};
+}
+
+/* The graph to write at the target's opset, and a bound clone of it. */
+static tare_status bind_graph(tare_quantization *q, const tare_model *model,
+                              const tare_input_shape *shapes, size_t shape_count,
+                              const tare_run_options *run, tare_error *err) {
     const int64_t opset = tare_graph_opset(&model->graph, "");
-    size_t folded;
 
     tare_graph_release(&q->graph);
     TARE_TRY(tare_graph_clone(&q->graph, &model->graph, err));
@@ -121,15 +155,57 @@ tare_status tare_quantization_place(tare_quantization *q, const tare_model *mode
             tare_session_bind(&q->session, &model->graph, q->backend, shapes, shape_count, err));
         copy_shapes(&q->graph, &q->session.graph);
         TARE_TRY(tare_graph_upgrade(&q->graph, q->target->opset, err));
-        tare_note(&options->run,
-                  "the model's opset %lld is raised to %lld, which per-channel scales need",
+        tare_note(run, "the model's opset %lld is raised to %lld, which per-channel scales need",
                   (long long)opset, (long long)q->target->opset);
     }
     TARE_TRY(tare_session_bind(&q->session, &q->graph, q->backend, shapes, shape_count, err));
     copy_shapes(&q->graph, &q->session.graph);
+    return TARE_OK;
+}
+
+tare_status tare_quantization_place(tare_quantization *q, const tare_model *model,
+                                    const tare_input_shape *shapes, size_t shape_count,
+                                    const tare_quantize_options *options, tare_error *err) {
+    const tare_placement_options placement = placement_of(options);
+    int64_t *wishes = NULL;
+    size_t folded;
+
+    TARE_TRY(bind_graph(q, model, shapes, shape_count, &options->run, err));
     TARE_TRY(
         tare_quantizer_setup_build(&q->setup, &q->arena, &q->graph, q->target, &placement, err));
-    TARE_TRY(collect_points(q, err));
+    TARE_TRY(new_wishes(&wishes, q, err));
+    TARE_TRY(add_wishes(wishes, q, err));
+    TARE_TRY(make_points(q, wishes, err));
+    TARE_TRY(link_points(q, err));
+    return tare_pass_fold_batch_norm(&folded, &q->session.graph, q->watched, err);
+}
+
+tare_status tare_quantization_watch(tare_quantization *q, const tare_model *model,
+                                    const tare_input_shape *shapes, size_t shape_count,
+                                    const tare_quantize_options *options, tare_error *err) {
+    static const tare_preset presets[] = {TARE_PRESET_PERFORMANCE, TARE_PRESET_MIXED};
+    static const tare_model_type types[] = {TARE_MODEL_GENERIC, TARE_MODEL_TRANSFORMER};
+    tare_placement_options placements[2] = {placement_of(options), {0}};
+    const bool ignores =
+        options->ignored_name_count + options->ignored_type_count + options->ignored_pattern_count >
+        0;
+    int64_t *wishes = NULL;
+    size_t folded;
+
+    TARE_TRY(bind_graph(q, model, shapes, shape_count, &options->run, err));
+    TARE_TRY(new_wishes(&wishes, q, err));
+    for (size_t i = 0; i < 8; i++) {
+        tare_placement_options *placement = &placements[i / 4];
+        placement->preset = presets[i % 2];
+        placement->model_type = types[i / 2 % 2];
+        if (i < 4 || ignores) {
+            TARE_TRY(tare_quantizer_setup_build(&q->setup, &q->arena, &q->graph, q->target,
+                                                placement, err));
+            TARE_TRY(add_wishes(wishes, q, err));
+        }
+    }
+    q->setup = (tare_quantizer_setup){.target = q->target};
+    TARE_TRY(make_points(q, wishes, err));
     return tare_pass_fold_batch_norm(&folded, &q->session.graph, q->watched, err);
 }
 

@@ -15,11 +15,11 @@ typedef struct tare_quantization {
     tare_session session; /**< a clone of it that is executed */
     tare_arena arena;
     tare_quantizer_setup setup;
-    tare_stat_point *points; /**< one per activation quantizer, in the order of the setup */
-    size_t *setup_of_point;  /**< index into setup.points */
+    tare_stat_point *points; /**< one per watched tensor, in the order of the graph's values */
     size_t point_count;
+    size_t *point_of_setup; /**< per point of the setup: index into points; SIZE_MAX: a weight */
     bool *watched;          /**< by value id */
-    size_t *point_of_value; /**< first point of a value id, or SIZE_MAX */
+    size_t *point_of_value; /**< by value id, or SIZE_MAX */
 } tare_quantization;
 
 /** Makes an empty one that can be released. */
@@ -36,6 +36,17 @@ void tare_quantization_release(tare_quantization *q);
  * the caller.
  */
 TARE_MUST_CHECK tare_status tare_quantization_place(tare_quantization *q, const tare_model *model,
+                                                    const tare_input_shape *shapes,
+                                                    size_t shape_count,
+                                                    const tare_quantize_options *options,
+                                                    tare_error *err);
+
+/**
+ * As tare_quantization_place(), for a run that is to serve quantizations not yet known: watches
+ * every tensor that gets a quantizer under some preset and model type, with and without what the
+ * options ignore. The setup is left empty.
+ */
+TARE_MUST_CHECK tare_status tare_quantization_watch(tare_quantization *q, const tare_model *model,
                                                     const tare_input_shape *shapes,
                                                     size_t shape_count,
                                                     const tare_quantize_options *options,

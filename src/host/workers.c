@@ -19,7 +19,8 @@ typedef struct worker_pool {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     size_t done, running; /* samples through; workers alive */
-    bool stop;
+    size_t paused;        /* of these, waiting between two samples */
+    bool pause, stop;
     size_t failed_sample; /* of the error below */
     tare_status status;
     tare_error error;
@@ -44,6 +45,7 @@ static tare_prefetch_options prefetch_options(const tare_feed *feed, int threads
     tare_prefetch_options prefetch = tare_prefetch_defaults(feed->samples);
     prefetch.threads = loading_threads(threads);
     prefetch.slots = (size_t)threads * 2 + 2;
+    prefetch.order = feed->order;
     prefetch.count = feed->count;
     prefetch.skip_bad = options->skip_bad;
     return prefetch;
@@ -148,12 +150,19 @@ static tare_status run_sample(worker *self, const tare_sample *sample, tare_erro
     return pool->job->done(pool->job->user, &self->turn, err);
 }
 
-static bool stopped(worker_pool *pool) {
+/* Waits while there is a pause; false when it is time to stop. */
+static bool goes_on(worker_pool *pool) {
     bool stop;
     (void)pthread_mutex_lock(&pool->lock);
+    while (pool->pause && !pool->stop) {
+        pool->paused++;
+        (void)pthread_cond_broadcast(&pool->changed);
+        (void)pthread_cond_wait(&pool->changed, &pool->lock);
+        pool->paused--;
+    }
     stop = pool->stop;
     (void)pthread_mutex_unlock(&pool->lock);
-    return stop;
+    return !stop;
 }
 
 static void *work(void *argument) {
@@ -163,7 +172,7 @@ static void *work(void *argument) {
     tare_error error = {TARE_OK, ""};
 
     pool->session->backend->thread_begin(pool->session->threads_per_run);
-    while (!stopped(pool)) {
+    while (goes_on(pool)) {
         size_t position = SIZE_MAX;
         tare_status status = tare_prefetch_next(pool->prefetch, &sample, &position, &error);
         if (status != TARE_OK) {
@@ -175,6 +184,8 @@ static void *work(void *argument) {
             break;
         }
         self->turn.sample = position;
+        self->turn.id = sample->id;
+        self->turn.name = sample->name;
         status = run_sample(self, sample, &error);
         if (status != TARE_OK) {
             tare_error_prepend(&error, "sample '%s': ", sample->name);
@@ -239,13 +250,33 @@ static struct timespec deadline(void) {
     return time;
 }
 
-/* The calling thread only waits and tells how far things are. */
+/* Under the lock: lets the job see everything at rest. */
+static void pause_workers(worker_pool *pool) {
+    pool->pause = true;
+    while (pool->paused < pool->running && !pool->stop) {
+        (void)pthread_cond_wait(&pool->changed, &pool->lock);
+    }
+    if (!pool->stop) {
+        (void)pthread_mutex_unlock(&pool->lock);
+        pool->job->pause(pool->job->user);
+        (void)pthread_mutex_lock(&pool->lock);
+    }
+    pool->pause = false;
+    (void)pthread_cond_broadcast(&pool->changed);
+}
+
+/* The calling thread only waits, tells how far things are, and makes pauses. */
 static void wait_for_workers(worker_pool *pool, const tare_run_options *options, double start) {
-    double told = 0.0;
+    double told = 0.0, paused = start;
     (void)pthread_mutex_lock(&pool->lock);
     while (pool->running > 0) {
         const struct timespec until = deadline();
         (void)pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
+        if (pool->job->pause != NULL && !pool->stop && pool->running > 0 &&
+            now() - paused >= pool->job->pause_seconds) {
+            pause_workers(pool);
+            paused = now();
+        }
         if (options->progress != NULL && !pool->stop &&
             (now() - told > 0.1 || pool->running == 0)) {
             const tare_progress progress = {.stage = pool->job->stage,
@@ -294,7 +325,7 @@ static size_t note_skipped(worker_pool *pool, const tare_run_options *options) {
     const tare_prefetch_bad *bad = NULL;
     const size_t skipped = tare_prefetch_skipped(pool->prefetch, &bad);
     for (size_t i = 0; i < skipped; i++) {
-        tare_note(options, "warning: sample '%s' is skipped: %s", bad[i].name, bad[i].reason);
+        tare_warn(options, "sample '%s' is skipped: %s", bad[i].name, bad[i].reason);
     }
     return skipped;
 }

@@ -7,8 +7,10 @@
 
 /** Which sample is running where. */
 typedef struct tare_turn {
-    size_t lane;   /**< worker thread, 0 to threads - 1 */
-    size_t sample; /**< index of the sample in the feed */
+    size_t lane;      /**< worker thread, 0 to threads - 1 */
+    size_t sample;    /**< position of the sample in the feed */
+    uint64_t id;      /**< of the sample: hash of name and content */
+    const char *name; /**< of the sample, valid as long as the feed */
     const tare_execution *execution;
 } tare_turn;
 
@@ -22,6 +24,10 @@ typedef struct tare_job {
                          const void *data, tare_error *err);
     /** The sample is through; outputs can be read from turn->execution. */
     tare_status (*done)(void *user, const tare_turn *turn, tare_error *err);
+    /** Called about every pause_seconds from the thread that called tare_workers_run(), while every
+     * worker is between two samples; NULL: never. */
+    void (*pause)(void *user);
+    double pause_seconds;
 } tare_job;
 
 /** Memory of the loading threads and their samples, for the memory plan. */
@@ -38,7 +44,7 @@ typedef struct tare_run_summary {
 /**
  * Runs every sample of the feed. The error reported is that of the first failing sample in the
  * order of the feed, whatever the threads' timing; its text begins with the sample's name. Skipped
- * samples are noted by name.
+ * samples are noted by name. After TARE_CANCELLED every sample that was begun is through.
  */
 TARE_MUST_CHECK tare_status tare_workers_run(tare_run_summary *summary, const tare_session *session,
                                              const tare_feed *feed, const tare_job *job,

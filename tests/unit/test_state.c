@@ -10,19 +10,31 @@
 static const tare_stat_point points[] = {{.value = 3, .tensor = "a", .channels = 0},
                                          {.value = 7, .tensor = "b", .channels = 2}};
 
-static tare_status record(tare_state_lane *lane, size_t point, uint64_t sample, const float *data,
+static tare_status record(tare_state_lane *lane, size_t point, uint64_t slot, const float *data,
                           tare_error *err) {
     const tare_desc desc = {.dtype = TARE_DTYPE_FLOAT, .rank = 4, .dims = {1, 2, 2, 1}};
-    const tare_state_entry entry = {.point = point, .sample = sample, .desc = &desc, .data = data};
+    const tare_state_entry entry = {.point = point, .slot = slot, .desc = &desc, .data = data};
     return tare_state_record(lane, &tare_backend_cpu, &entry, err);
+}
+
+static tare_state *new_state(size_t count, uint64_t samples, unsigned collect) {
+    const tare_state_spec spec = {.points = points, .point_count = count, .collect = collect};
+    tare_state *state = NULL;
+    cr_assert_eq(tare_state_new(&state, &spec, samples, NULL), TARE_OK);
+    return state;
+}
+
+static void complete(tare_state *state, uint64_t slot, uint64_t id, const char *name) {
+    const tare_state_sample sample = {.id = id, .name = name};
+    cr_assert_eq(tare_state_complete(state, slot, &sample, NULL), TARE_OK);
 }
 
 static tare_state *filled(const size_t *order, size_t lanes) {
     static const float a[3][4] = {{-1, 0, 2, 3}, {-4, 1, 1, 1}, {0, 0, 0, 9}};
+    static const char *const names[3] = {"x", "y", "z"};
     static const float b[3][4] = {{1, 2, -3, 4}, {0, 5, 6, 7}, {-8, 0, 0, 1}};
-    tare_state *state = NULL;
+    tare_state *state = new_state(2, 4, TARE_COLLECT_ALL);
     tare_state_lane *lane[2] = {NULL, NULL};
-    cr_assert_eq(tare_state_new(&state, points, 2, 4, NULL), TARE_OK);
     for (size_t i = 0; i < lanes; i++) {
         cr_assert_eq(tare_state_lane_new(&lane[i], state, NULL), TARE_OK);
     }
@@ -30,12 +42,13 @@ static tare_state *filled(const size_t *order, size_t lanes) {
         const size_t s = order[i];
         cr_assert_eq(record(lane[i % lanes], 0, s, a[s], NULL), TARE_OK);
         cr_assert_eq(record(lane[i % lanes], 1, s, b[s], NULL), TARE_OK);
-        tare_state_complete(state, s);
+        complete(state, s, 100 - s, names[s]);
     }
     for (size_t i = 0; i < lanes; i++) {
         tare_state_merge(state, lane[i]);
         tare_state_lane_free(lane[i]);
     }
+    tare_state_settle(state);
     return state;
 }
 
@@ -63,10 +76,9 @@ Test(state, ranges_do_not_depend_on_order_or_lanes) {
 
 Test(state, nan_and_infinity_name_the_tensor) {
     const float bad[4] = {1, NAN, -INFINITY, 2};
-    tare_state *state = NULL;
+    tare_state *state = new_state(2, 1, TARE_COLLECT_RANGES);
     tare_state_lane *lane = NULL;
     tare_error err;
-    cr_assert_eq(tare_state_new(&state, points, 2, 1, NULL), TARE_OK);
     cr_assert_eq(tare_state_lane_new(&lane, state, NULL), TARE_OK);
     cr_assert_eq(record(lane, 0, 0, bad, &err), TARE_INVALID_ARGUMENT);
     cr_assert_str_eq(err.text,
@@ -77,17 +89,17 @@ Test(state, nan_and_infinity_name_the_tensor) {
 
 Test(state, incomplete_samples_do_not_count) {
     const float data[4] = {1, 2, 3, 4};
-    tare_state *state = NULL;
+    tare_state *state = new_state(1, 2, TARE_COLLECT_RANGES);
     tare_state_lane *lane = NULL;
     float min, max;
     tare_range range = {.min = &min, .max = &max, .channels = 0};
     tare_error err;
-    cr_assert_eq(tare_state_new(&state, points, 1, 2, NULL), TARE_OK);
     cr_assert_eq(tare_state_lane_new(&lane, state, NULL), TARE_OK);
     cr_assert_eq(record(lane, 0, 1, data, NULL), TARE_OK);
     cr_assert_eq(tare_method_minmax.range(&range, state, 0, false, &err), TARE_INVALID_ARGUMENT);
     cr_assert_not_null(strstr(err.text, "'a'"));
-    tare_state_complete(state, 1);
+    complete(state, 1, 7, "seven");
+    tare_state_settle(state);
     cr_assert_eq(tare_method_minmax.range(&range, state, 0, false, NULL), TARE_OK);
     cr_assert_eq(max, 4.0F);
     tare_state_lane_free(lane);
@@ -95,10 +107,79 @@ Test(state, incomplete_samples_do_not_count) {
 }
 
 Test(state, size_is_stated_and_impossible_sizes_are_refused) {
+    const tare_state_spec spec = {.points = points, .point_count = 2};
+    const tare_state_spec codes = {
+        .points = points, .point_count = 2, .collect = TARE_COLLECT_CODES};
     tare_state *state = NULL;
-    cr_assert_geq(tare_state_bytes(points, 2, 100, 2), 2 * 100 * 16);
-    cr_assert_eq(tare_state_new(&state, points, 2, UINT64_MAX, NULL), TARE_OUT_OF_MEMORY);
+    cr_assert_geq(tare_state_bytes(&spec, 100), 2 * 100 * 16);
+    cr_assert_leq(tare_state_bytes(&spec, 1000) - tare_state_bytes(&spec, 0), 1000 * 100);
+    cr_assert_geq(tare_state_bytes(&codes, 0), 2 * TARE_CODE_COUNTERS * 8);
+    cr_assert_eq(tare_state_new(&state, &spec, UINT64_MAX, NULL), TARE_OUT_OF_MEMORY);
+    cr_assert_eq(tare_state_new(&state, &spec, UINT64_MAX / 48, NULL), TARE_OUT_OF_MEMORY);
     cr_assert_null(state);
     tare_state_free(NULL);
     tare_state_lane_free(NULL);
+}
+
+Test(state, samples_stand_in_the_order_of_their_ids) {
+    static const size_t order[3] = {1, 2, 0};
+    tare_state *state = filled(order, 2);
+    cr_assert_str_eq(tare_state_sample_at(state, 0).name, "z");
+    cr_assert_str_eq(tare_state_sample_at(state, 2).name, "x");
+    cr_assert_eq(tare_state_find_sample(state, 99), 1);
+    cr_assert_eq(tare_state_find_sample(state, 1), UINT64_MAX);
+    cr_assert_eq(tare_state_find_sample(state, 101), UINT64_MAX);
+    cr_assert_eq(tare_state_record_at(state, 0, 0)->max, 9.0F);
+    cr_assert_eq(tare_state_codes(state, 0)->zeros, 4);
+    cr_assert_eq(tare_code_histogram_finite(tare_state_codes(state, 1)), 12);
+    tare_state_free(state);
+}
+
+Test(state, absorbing_gives_what_one_run_gives) {
+    static const size_t order[3] = {0, 1, 2};
+    const float a[4] = {5, 6, 7, 8}, b[4] = {0, 0, 0, -9};
+    tare_state *whole = filled(order, 1), *part = new_state(2, 1, TARE_COLLECT_ALL);
+    tare_state_lane *lane = NULL;
+    tare_error err;
+    cr_assert_eq(tare_state_lane_new(&lane, part, NULL), TARE_OK);
+    cr_assert_eq(record(lane, 0, 0, a, NULL), TARE_OK);
+    cr_assert_eq(record(lane, 1, 0, b, NULL), TARE_OK);
+    complete(part, 0, 3, "w");
+    tare_state_merge(part, lane);
+    tare_state_settle(part);
+    cr_assert_eq(tare_state_absorb(whole, part, false, NULL), TARE_OK);
+    cr_assert_eq(tare_state_sample_count(whole), 4);
+    cr_assert_str_eq(tare_state_sample_at(whole, 0).name, "w");
+    cr_assert_eq(tare_state_channel_min(whole, 1)[1], -9.0F);
+    cr_assert_eq(tare_code_histogram_finite(tare_state_codes(whole, 0)), 16);
+
+    cr_assert_eq(tare_state_absorb(whole, part, false, &err), TARE_INVALID_ARGUMENT);
+    cr_assert_str_eq(err.text, "sample 'w' is in an earlier state, too");
+    cr_assert_eq(tare_state_absorb(whole, part, true, NULL), TARE_OK);
+    cr_assert_eq(tare_state_sample_count(whole), 5);
+    cr_assert_str_eq(tare_state_sample_at(whole, 1).name, "w");
+    tare_state_lane_free(lane);
+    tare_state_free(part);
+    tare_state_free(whole);
+}
+
+Test(state, different_states_do_not_merge) {
+    static const tare_stat_point other[] = {{.tensor = "a"}, {.tensor = "c", .channels = 2}};
+    static const tare_stat_point wider[] = {{.tensor = "a"}, {.tensor = "b", .channels = 3}};
+    const tare_state_spec specs[] = {{points, 1, TARE_COLLECT_ALL},
+                                     {other, 2, TARE_COLLECT_ALL},
+                                     {wider, 2, TARE_COLLECT_ALL},
+                                     {points, 2, TARE_COLLECT_RANGES}};
+    static const char *const texts[] = {"'b'", "'c'", "3 channels, expected 2",
+                                        "it has ranges only, expected ranges and code histograms"};
+    tare_state *state = new_state(2, 0, TARE_COLLECT_ALL);
+    for (size_t i = 0; i < 4; i++) {
+        tare_state *from = NULL;
+        tare_error err;
+        cr_assert_eq(tare_state_new(&from, &specs[i], 0, NULL), TARE_OK);
+        cr_assert_eq(tare_state_absorb(state, from, false, &err), TARE_INVALID_ARGUMENT);
+        cr_assert_not_null(strstr(err.text, texts[i]), "%s", err.text);
+        tare_state_free(from);
+    }
+    tare_state_free(state);
 }

@@ -5,6 +5,7 @@
 #define TARE_DATA_ARRAY_H
 
 #include "base/error.h"
+#include "base/hash.h"
 
 #define TARE_SAMPLE_MAX_INPUTS 8
 
@@ -72,11 +73,5 @@ TARE_MUST_CHECK tare_status tare_sample_shape(tare_sample *sample, size_t index,
 
 /** Frees the storage and leaves an empty sample. NULL allowed. */
 void tare_sample_release(tare_sample *sample);
-
-/**
- * Folds `bytes` bytes into a 64-bit hash that starts as any number (0). The same on every machine;
- * not meant to withstand an adversary.
- */
-uint64_t tare_hash_bytes(uint64_t hash, const void *data, size_t bytes);
 
 #endif

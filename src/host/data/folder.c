@@ -279,6 +279,23 @@ done:
     return status;
 }
 
+static uint64_t image_id(const folder *from, size_t index, const image_file *file) {
+    const uint64_t name = tare_hash_bytes(0, from->names[index], strlen(from->names[index]));
+    return tare_hash_bytes(name, file->source.data, file->source.bytes);
+}
+
+static tare_status folder_identify(uint64_t *id, const void *state, size_t index, tare_error *err) {
+    const folder *from = state;
+    image_file file = {0};
+    const tare_status status = image_file_open(&file, from, index, err);
+
+    if (status == TARE_OK) {
+        *id = image_id(from, index, &file);
+    }
+    image_file_close(&file);
+    return status;
+}
+
 static tare_status folder_load(tare_sample *sample, const void *state, size_t index,
                                tare_source_scratch *scratch, tare_error *err) {
     const folder *from = state;
@@ -286,8 +303,7 @@ static tare_status folder_load(tare_sample *sample, const void *state, size_t in
     tare_status status;
 
     TARE_TRY_DONE(status, image_file_open(&file, from, index, err));
-    sample->id = tare_hash_bytes(0, from->names[index], strlen(from->names[index]));
-    sample->id = tare_hash_bytes(sample->id, file.source.data, file.source.bytes);
+    sample->id = image_id(from, index, &file);
     status = tare_preprocess_run_file(sample, &from->preprocess, &file.source, scratch, err);
 done:
     image_file_close(&file);
@@ -311,4 +327,5 @@ const tare_source tare_source_folder = {
     .measure = folder_measure,
     .load = folder_load,
     .close = folder_close,
+    .identify = folder_identify,
 };

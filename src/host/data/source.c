@@ -126,3 +126,15 @@ tare_status tare_samples_load(tare_sample *sample, const tare_samples *dataset, 
     }
     return dataset->source->load(sample, dataset->state, index, scratch, err);
 }
+
+tare_status tare_samples_identify(uint64_t *id, const tare_samples *dataset, size_t index,
+                                  tare_sample *spare, tare_source_scratch *scratch,
+                                  tare_error *err) {
+    TARE_TRY(check_index(dataset, index, err));
+    if (dataset->source->identify != NULL) {
+        return dataset->source->identify(id, dataset->state, index, err);
+    }
+    TARE_TRY(tare_samples_load(spare, dataset, index, scratch, err));
+    *id = spare->id;
+    return TARE_OK;
+}

@@ -48,6 +48,8 @@ typedef struct tare_source {
     tare_status (*load)(tare_sample *sample, const void *state, size_t index,
                         tare_source_scratch *scratch, tare_error *err);
     void (*close)(void *state);
+    /** The id that load() would give the sample, without loading it; NULL: only load() can tell. */
+    tare_status (*identify)(uint64_t *id, const void *state, size_t index, tare_error *err);
 } tare_source;
 
 /** A folder of images (recursive), or one image file. */
@@ -106,5 +108,11 @@ TARE_MUST_CHECK tare_status tare_samples_measure(size_t *scratch_bytes, const ta
 TARE_MUST_CHECK tare_status tare_samples_load(tare_sample *sample, const tare_samples *dataset,
                                               size_t index, tare_source_scratch *scratch,
                                               tare_error *err);
+
+/** The id that loading the sample gives, as cheaply as the source can tell. `spare` and `scratch`
+ * are for sources that have to load. */
+TARE_MUST_CHECK tare_status tare_samples_identify(uint64_t *id, const tare_samples *dataset,
+                                                  size_t index, tare_sample *spare,
+                                                  tare_source_scratch *scratch, tare_error *err);
 
 #endif

@@ -20,7 +20,7 @@ static tare_status per_tensor(tare_range *out, const tare_state *state, size_t p
                               bool magnitude, tare_error *err) {
     double sum_min = 0.0, sum_max = 0.0;
     uint64_t count = 0;
-    for (uint64_t i = 0; i < tare_state_sample_capacity(state); i++) {
+    for (uint64_t i = 0; i < tare_state_sample_count(state); i++) {
         float min, max;
         if (tare_state_sample_range(&min, &max, state, point, i)) {
             sum_min += (double)min;

@@ -1,139 +1,211 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** The calibration state. */
+/** The calibration state: memory, recording, and the order of samples. */
 #include "stats/state.h"
 
-#include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What is kept of one tensor of one sample: 16 bytes, the only thing that grows with the number of
- * samples. */
-typedef struct sample_record {
-    float min, max;
-    uint64_t elements;
-} sample_record;
+#include "base/arena.h"
+#include "stats/state_parts.h"
 
-struct tare_state {
-    size_t point_count;
-    tare_stat_point *points;
-    size_t *channel_offset; /* per point, into the channel arrays */
-    size_t channel_total;
-    float *channel_min, *channel_max;
-    uint64_t samples;
-    sample_record *records; /* [point][sample] */
-    unsigned char *complete;
-};
+static uint64_t slot_bytes(size_t point_count) {
+    return ((uint64_t)point_count + 1) * sizeof(tare_sample_record) + sizeof(tare_state_slot) +
+           sizeof(tare_state_order);
+}
 
-struct tare_state_lane {
-    tare_state *state;
-    float *channel_min, *channel_max;
-};
+static bool has_codes(unsigned collect) {
+    return (collect & TARE_COLLECT_CODES) != 0;
+}
 
-static size_t count_channels(const tare_stat_point *points, size_t count) {
-    size_t total = 0;
-    for (size_t i = 0; i < count; i++) {
-        total += (size_t)points[i].channels;
+uint64_t tare_state_bytes(const tare_state_spec *spec, uint64_t samples) {
+    const uint64_t codes = has_codes(spec->collect)
+                               ? sizeof(tare_code_histogram) + TARE_CODE_COUNTERS * sizeof(uint64_t)
+                               : 0;
+    return samples * slot_bytes(spec->point_count) +
+           tare_field_set_bytes(spec->points, spec->point_count) +
+           spec->point_count * (sizeof(tare_stat_point) + codes);
+}
+
+uint64_t tare_state_lane_bytes(const tare_state_spec *spec) {
+    const uint64_t codes = has_codes(spec->collect)
+                               ? TARE_CODE_COUNTERS * sizeof(uint64_t) + tare_code_counter_bytes()
+                               : 0;
+    return sizeof(tare_state_lane) + codes + tare_field_set_bytes(spec->points, spec->point_count);
+}
+
+static tare_status copy_points(tare_state *state, const tare_stat_point *points, tare_error *err) {
+    state->points = tare_arena_array(&state->arena, state->point_count, sizeof *state->points);
+    for (size_t i = 0; i < state->point_count && state->points != NULL; i++) {
+        state->points[i] = points[i];
+        state->points[i].tensor = tare_arena_strdup(&state->arena, points[i].tensor);
+        if (state->points[i].tensor == NULL) {
+            return tare_fail_memory(err, strlen(points[i].tensor), "the calibration state");
+        }
     }
-    return total;
+    return state->points != NULL ? TARE_OK
+                                 : tare_fail_memory(err, state->point_count * sizeof *state->points,
+                                                    "the calibration state");
 }
 
-size_t tare_state_bytes(const tare_stat_point *points, size_t count, uint64_t samples,
-                        size_t lanes) {
-    return count * (size_t)samples * sizeof(sample_record) + (size_t)samples +
-           count_channels(points, count) * 2 * sizeof(float) * (lanes + 1) +
-           count * (sizeof(tare_stat_point) + sizeof(size_t));
-}
-
-static void clear_channels(float *min, float *max, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        min[i] = INFINITY;
-        max[i] = -INFINITY;
+/* Half a megabyte each, but untouched zeros cost nothing until they are counted in. */
+static tare_status new_histogram(tare_code_histogram *out, tare_error *err) {
+    uint64_t *counts = calloc(TARE_CODE_COUNTERS, sizeof *counts);
+    if (counts == NULL) {
+        return tare_fail_memory(err, TARE_CODE_COUNTERS * sizeof *counts, "a histogram");
     }
+    tare_code_histogram_init(out, counts);
+    return TARE_OK;
 }
 
-tare_status tare_state_new(tare_state **out, const tare_stat_point *points, size_t count,
-                           uint64_t samples, tare_error *err) {
-    const size_t total = count_channels(points, count);
-    tare_state *state;
+static tare_status new_histograms(tare_state *state, tare_error *err) {
+    state->histograms =
+        tare_arena_array(&state->arena, state->point_count, sizeof *state->histograms);
+    if (state->histograms == NULL) {
+        return tare_fail_memory(err, state->point_count * sizeof *state->histograms, "histograms");
+    }
+    for (size_t i = 0; i < state->point_count; i++) {
+        TARE_TRY(new_histogram(&state->histograms[i], err));
+    }
+    return TARE_OK;
+}
+
+tare_status tare_state_new(tare_state **out, const tare_state_spec *spec, uint64_t capacity,
+                           tare_error *err) {
+    tare_state *state = calloc(1, sizeof *state);
+    tare_status status;
 
     *out = NULL;
-    if (count > 0 && samples > SIZE_MAX / sizeof(sample_record) / count) {
-        return tare_fail(err, TARE_OUT_OF_MEMORY,
-                         "statistics of %zu tensors and %llu samples do not fit", count,
-                         (unsigned long long)samples);
-    }
-    state = calloc(1, sizeof *state);
     if (state == NULL) {
         return tare_fail_memory(err, sizeof *state, "the calibration state");
     }
-    state->point_count = count;
-    state->samples = samples;
-    state->channel_total = total;
-    state->points = calloc(count + 1, sizeof *state->points);
-    state->channel_offset = calloc(count + 1, sizeof *state->channel_offset);
-    state->channel_min = calloc(total + 1, sizeof *state->channel_min);
-    state->channel_max = calloc(total + 1, sizeof *state->channel_max);
-    state->records = calloc(count * (size_t)samples + 1, sizeof *state->records);
-    state->complete = calloc((size_t)samples + 1, 1);
-    if (state->points == NULL || state->channel_offset == NULL || state->channel_min == NULL ||
-        state->channel_max == NULL || state->records == NULL || state->complete == NULL) {
-        tare_state_free(state);
-        return tare_fail_memory(err, tare_state_bytes(points, count, samples, 0),
-                                "the calibration state");
+    if (pthread_mutex_init(&state->lock, NULL) != 0) {
+        free(state);
+        return tare_fail(err, TARE_INTERNAL, "a lock cannot be made");
     }
-    for (size_t i = 0; i < count; i++) {
-        state->points[i] = points[i];
-        state->channel_offset[i + 1] = state->channel_offset[i] + (size_t)points[i].channels;
+    tare_arena_init(&state->arena);
+    state->point_count = spec->point_count;
+    state->collect = spec->collect;
+    TARE_TRY_DONE(status, copy_points(state, spec->points, err));
+    TARE_TRY_DONE(status,
+                  tare_field_set_init(&state->fields, state->points, state->point_count, err));
+    if (has_codes(spec->collect)) {
+        TARE_TRY_DONE(status, new_histograms(state, err));
     }
-    clear_channels(state->channel_min, state->channel_max, total);
+    TARE_TRY_DONE(status, tare_state_reserve(state, capacity, err));
     *out = state;
-    return TARE_OK;
+done:
+    if (status != TARE_OK) {
+        tare_state_free(state);
+    }
+    return status;
 }
 
 void tare_state_free(tare_state *state) {
     if (state != NULL) {
-        free(state->points);
-        free(state->channel_offset);
-        free(state->channel_min);
-        free(state->channel_max);
+        for (size_t i = 0; i < state->point_count && state->histograms != NULL; i++) {
+            free(state->histograms[i].counts);
+        }
+        tare_field_set_release(&state->fields);
         free(state->records);
-        free(state->complete);
+        free(state->slots);
+        free(state->order);
+        tare_arena_release(&state->arena);
+        (void)pthread_mutex_destroy(&state->lock);
         free(state);
     }
 }
 
+/* Grows an array with zeros; a first allocation leaves the pages untouched. */
+static bool grow(void **array, uint64_t old_count, uint64_t count, size_t bytes) {
+    void *grown;
+    if (*array == NULL) {
+        *array = calloc((size_t)count + 1, bytes);
+        return *array != NULL;
+    }
+    grown = realloc(*array, ((size_t)count + 1) * bytes);
+    if (grown == NULL) {
+        return false;
+    }
+    memset((char *)grown + (size_t)old_count * bytes, 0, (size_t)(count - old_count) * bytes);
+    *array = grown;
+    return true;
+}
+
+tare_status tare_state_reserve(tare_state *state, uint64_t samples, tare_error *err) {
+    const uint64_t row = slot_bytes(state->point_count);
+    const uint64_t limit = SIZE_MAX / row - 1;
+    const uint64_t count = state->capacity + samples;
+    void *records = state->records, *slots = state->slots, *order = state->order;
+    bool grown;
+
+    if (samples > limit || state->capacity > limit - samples) {
+        return tare_fail(err, TARE_OUT_OF_MEMORY,
+                         "statistics of %zu tensors and %llu samples do not fit",
+                         state->point_count, (unsigned long long)samples);
+    }
+    grown = grow(&records, state->capacity, count,
+                 (state->point_count + 1) * sizeof(tare_sample_record));
+    state->records = records;
+    grown = grown && grow(&slots, state->capacity, count, sizeof(tare_state_slot));
+    state->slots = slots;
+    grown = grown && grow(&order, state->capacity, count, sizeof(tare_state_order));
+    state->order = order;
+    if (!grown) {
+        return tare_fail_memory(err, (size_t)(count * row), "the calibration state");
+    }
+    state->capacity = count;
+    return TARE_OK;
+}
+
 tare_status tare_state_lane_new(tare_state_lane **out, tare_state *state, tare_error *err) {
     tare_state_lane *lane = calloc(1, sizeof *lane);
+    tare_status status;
+
     *out = NULL;
     if (lane == NULL) {
         return tare_fail_memory(err, sizeof *lane, "statistics");
     }
     lane->state = state;
-    lane->channel_min = calloc(state->channel_total + 1, sizeof *lane->channel_min);
-    lane->channel_max = calloc(state->channel_total + 1, sizeof *lane->channel_max);
-    if (lane->channel_min == NULL || lane->channel_max == NULL) {
-        tare_state_lane_free(lane);
-        return tare_fail_memory(err, state->channel_total * sizeof(float), "statistics");
+    TARE_TRY_DONE(status,
+                  tare_field_set_init(&lane->fields, state->points, state->point_count, err));
+    if (has_codes(state->collect)) {
+        TARE_TRY_DONE(status, new_histogram(&lane->histogram, err));
+        TARE_TRY_DONE(status, tare_code_counter_new(&lane->counter, err));
     }
-    clear_channels(lane->channel_min, lane->channel_max, state->channel_total);
     *out = lane;
-    return TARE_OK;
+done:
+    if (status != TARE_OK) {
+        tare_state_lane_free(lane);
+    }
+    return status;
 }
 
 void tare_state_lane_free(tare_state_lane *lane) {
     if (lane != NULL) {
-        free(lane->channel_min);
-        free(lane->channel_max);
+        tare_field_set_release(&lane->fields);
+        free(lane->histogram.counts);
+        tare_code_counter_free(lane->counter);
         free(lane);
     }
+}
+
+/* Counting takes time, adding up counts does not: only that happens behind the lock. */
+static void count_codes(tare_state_lane *lane, const tare_state_entry *entry) {
+    tare_state *state = lane->state;
+    tare_code_histogram_add(&lane->histogram, lane->counter, entry->data,
+                            (size_t)tare_desc_count(entry->desc));
+    (void)pthread_mutex_lock(&state->lock);
+    tare_code_histogram_merge(&state->histograms[entry->point], &lane->histogram);
+    (void)pthread_mutex_unlock(&state->lock);
+    tare_code_histogram_clear(&lane->histogram);
 }
 
 tare_status tare_state_record(tare_state_lane *lane, const tare_backend *backend,
                               const tare_state_entry *entry, tare_error *err) {
     tare_state *state = lane->state;
     const tare_stat_point *point = &state->points[entry->point];
-    sample_record *record =
-        &state->records[entry->point * (size_t)state->samples + (size_t)entry->sample];
+    tare_sample_record *record = tare_state_slot_record(state, entry->slot, entry->point);
     tare_range_request request = {.desc = entry->desc, .data = entry->data};
     tare_range_record range;
 
@@ -142,8 +214,8 @@ tare_status tare_state_record(tare_state_lane *lane, const tare_backend *backend
             return tare_fail(err, TARE_INTERNAL, "tensor '%s' does not have %lld channels",
                              point->tensor, (long long)point->channels);
         }
-        request.channel_min = lane->channel_min + state->channel_offset[entry->point];
-        request.channel_max = lane->channel_max + state->channel_offset[entry->point];
+        request.channel_min = tare_field_at(&lane->fields, TARE_FIELD_CHANNEL_MIN, entry->point);
+        request.channel_max = tare_field_at(&lane->fields, TARE_FIELD_CHANNEL_MAX, entry->point);
     }
     TARE_TRY(backend->range(&range, &request, err));
     if (range.nan > 0 || range.positive_infinity > 0 || range.negative_infinity > 0) {
@@ -160,22 +232,116 @@ tare_status tare_state_record(tare_state_lane *lane, const tare_backend *backend
     record->min = record->elements == 0 || range.min < record->min ? range.min : record->min;
     record->max = record->elements == 0 || range.max > record->max ? range.max : record->max;
     record->elements += range.elements;
+    if (has_codes(state->collect)) {
+        count_codes(lane, entry);
+    }
     return TARE_OK;
 }
 
-void tare_state_complete(tare_state *state, uint64_t sample) {
-    state->complete[sample] = 1;
+tare_status tare_state_complete(tare_state *state, uint64_t slot, const tare_state_sample *sample,
+                                tare_error *err) {
+    char *name;
+    (void)pthread_mutex_lock(&state->lock);
+    name = tare_arena_strdup(&state->arena, sample->name);
+    (void)pthread_mutex_unlock(&state->lock);
+    if (name == NULL) {
+        return tare_fail_memory(err, strlen(sample->name), "a sample's name");
+    }
+    state->slots[slot] = (tare_state_slot){.sample = {.id = sample->id, .name = name}};
+    return TARE_OK;
 }
 
-void tare_state_merge(tare_state *state, const tare_state_lane *lane) {
-    for (size_t i = 0; i < state->channel_total; i++) {
-        if (lane->channel_min[i] < state->channel_min[i]) {
-            state->channel_min[i] = lane->channel_min[i];
+void tare_state_merge(tare_state *state, tare_state_lane *lane) {
+    tare_field_set_merge(&state->fields, &lane->fields);
+    tare_field_set_clear(&lane->fields);
+}
+
+/* ---- the order of samples ---- */
+
+static int compare_ids(const void *left, const void *right) {
+    const tare_state_order *a = left, *b = right;
+    if (a->id != b->id) {
+        return a->id < b->id ? -1 : 1;
+    }
+    return a->slot < b->slot ? -1 : a->slot > b->slot;
+}
+
+static int compare_contents(const tare_state *state, uint64_t a, uint64_t b) {
+    const int names = strcmp(state->slots[a].sample.name, state->slots[b].sample.name);
+    if (names != 0 || state->point_count == 0) {
+        return names;
+    }
+    return memcmp(tare_state_slot_record(state, a, 0), tare_state_slot_record(state, b, 0),
+                  state->point_count * sizeof(tare_sample_record));
+}
+
+/* A sample that was counted twice has its id twice; which of the two comes first must not depend on
+ * who came first. */
+static void order_equal_ids(tare_state *state) {
+    tare_state_order *order = state->order;
+    for (uint64_t i = 1; i < state->settled; i++) {
+        const tare_state_order moved = order[i];
+        uint64_t k = i;
+        while (k > 0 && order[k - 1].id == moved.id &&
+               compare_contents(state, order[k - 1].slot, moved.slot) > 0) {
+            order[k] = order[k - 1];
+            k--;
         }
-        if (lane->channel_max[i] > state->channel_max[i]) {
-            state->channel_max[i] = lane->channel_max[i];
+        order[k] = moved;
+    }
+}
+
+void tare_state_settle(tare_state *state) {
+    state->settled = 0;
+    for (uint64_t i = 0; i < state->capacity; i++) {
+        if (state->slots[i].sample.name != NULL) {
+            state->order[state->settled++] =
+                (tare_state_order){.id = state->slots[i].sample.id, .slot = i};
         }
     }
+    qsort(state->order, (size_t)state->settled, sizeof *state->order, compare_ids);
+    order_equal_ids(state);
+}
+
+uint64_t tare_state_sample_count(const tare_state *state) {
+    return state->settled;
+}
+
+tare_state_sample tare_state_sample_at(const tare_state *state, uint64_t index) {
+    return state->slots[state->order[index].slot].sample;
+}
+
+uint64_t tare_state_find_sample(const tare_state *state, uint64_t id) {
+    uint64_t low = 0, high = state->settled;
+    while (low < high) {
+        const uint64_t middle = low + (high - low) / 2;
+        if (state->order[middle].id < id) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < state->settled && state->order[low].id == id ? low : UINT64_MAX;
+}
+
+const tare_sample_record *tare_state_record_at(const tare_state *state, size_t point,
+                                               uint64_t index) {
+    return tare_state_slot_record(state, state->order[index].slot, point);
+}
+
+bool tare_state_sample_range(float *min, float *max, const tare_state *state, size_t point,
+                             uint64_t index) {
+    const tare_sample_record *record = tare_state_record_at(state, point, index);
+    *min = record->min;
+    *max = record->max;
+    return record->elements > 0;
+}
+
+/* ---- points and fields ---- */
+
+tare_state_spec tare_state_spec_of(const tare_state *state) {
+    return (tare_state_spec){
+        .points = state->points, .point_count = state->point_count, .collect = state->collect};
 }
 
 size_t tare_state_point_count(const tare_state *state) {
@@ -186,35 +352,18 @@ const tare_stat_point *tare_state_point(const tare_state *state, size_t point) {
     return &state->points[point];
 }
 
-uint64_t tare_state_sample_count(const tare_state *state) {
-    uint64_t count = 0;
-    for (uint64_t i = 0; i < state->samples; i++) {
-        count += state->complete[i];
-    }
-    return count;
-}
-
-uint64_t tare_state_sample_capacity(const tare_state *state) {
-    return state->samples;
-}
-
-bool tare_state_sample_range(float *min, float *max, const tare_state *state, size_t point,
-                             uint64_t index) {
-    const sample_record *record = &state->records[point * (size_t)state->samples + (size_t)index];
-    if (!state->complete[index] || record->elements == 0) {
-        return false;
-    }
-    *min = record->min;
-    *max = record->max;
-    return true;
-}
-
 const float *tare_state_channel_min(const tare_state *state, size_t point) {
-    return state->points[point].channels > 0 ? state->channel_min + state->channel_offset[point]
-                                             : NULL;
+    return state->points[point].channels > 0
+               ? tare_field_at(&state->fields, TARE_FIELD_CHANNEL_MIN, point)
+               : NULL;
 }
 
 const float *tare_state_channel_max(const tare_state *state, size_t point) {
-    return state->points[point].channels > 0 ? state->channel_max + state->channel_offset[point]
-                                             : NULL;
+    return state->points[point].channels > 0
+               ? tare_field_at(&state->fields, TARE_FIELD_CHANNEL_MAX, point)
+               : NULL;
+}
+
+const tare_code_histogram *tare_state_codes(const tare_state *state, size_t point) {
+    return state->histograms == NULL ? NULL : &state->histograms[point];
 }

@@ -2,38 +2,65 @@
 /**
  * The calibration state: what one pass over the data leaves behind for each watched tensor.
  *
- * Everything in it is exact and independent of how the samples were split over threads: per-sample
- * minimum and maximum stand at the sample's own index, per-channel minimum and maximum merge
- * exactly. Its size is known before the run: 16 bytes per sample and tensor, 8 bytes per channel
- * and thread.
+ * Everything in it is exact and independent of how the samples were split over threads, machines
+ * and restarts: per-sample minimum and maximum are keyed by the sample's id, every other field
+ * merges exactly (stats/field.h). Its size is known before the run: 16 bytes per sample and tensor,
+ * 8 bytes per channel and thread, and, when they are asked for, half a megabyte of counters per
+ * tensor for code histograms, of which only those in use take up memory.
  */
 #ifndef TARE_STATS_STATE_H
 #define TARE_STATS_STATE_H
 
 #include "exec/backend.h"
+#include "stats/code_histogram.h"
 
 /** A tensor that statistics are taken of. */
 typedef struct tare_stat_point {
-    size_t value;       /**< id of the value in the executed graph */
-    const char *tensor; /**< its name; borrowed, must outlive the state */
+    size_t value; /**< id of the value in the executed graph; SIZE_MAX in a state from a file */
+    const char *tensor; /**< its name */
     int64_t channels;   /**< length of axis 1 for per-channel statistics, 0 for per-tensor */
 } tare_stat_point;
+
+/** What is collected beside the ranges: bits of a mask. */
+enum {
+    TARE_COLLECT_RANGES = 0,
+    TARE_COLLECT_CODES = 1, /**< a code histogram per tensor */
+    TARE_COLLECT_ALL = 1
+};
+
+/** What a state is to hold. Borrowed. */
+typedef struct tare_state_spec {
+    const tare_stat_point *points;
+    size_t point_count;
+    unsigned collect;
+} tare_state_spec;
+
+/** A sample in a state. */
+typedef struct tare_state_sample {
+    uint64_t id;
+    const char *name; /**< the state's */
+} tare_state_sample;
 
 typedef struct tare_state tare_state;
 
 /** One thread's part of the state while samples run. */
 typedef struct tare_state_lane tare_state_lane;
 
-/** Makes an empty state for `samples` samples (counted by index). The points are copied. */
-TARE_MUST_CHECK tare_status tare_state_new(tare_state **out, const tare_stat_point *points,
-                                           size_t point_count, uint64_t samples, tare_error *err);
+/** Makes an empty state with room for `capacity` samples. Points and names are copied. */
+TARE_MUST_CHECK tare_status tare_state_new(tare_state **out, const tare_state_spec *spec,
+                                           uint64_t capacity, tare_error *err);
 
 /** NULL allowed. */
 void tare_state_free(tare_state *state);
 
-/** Bytes of a state with `lanes` lanes, for the memory plan; as tare_state_new() will allocate. */
-size_t tare_state_bytes(const tare_stat_point *points, size_t point_count, uint64_t samples,
-                        size_t lanes);
+/** Bytes of a state for `samples` samples, names not counted; and of each lane. For the memory
+ * plan. */
+uint64_t tare_state_bytes(const tare_state_spec *spec, uint64_t samples);
+uint64_t tare_state_lane_bytes(const tare_state_spec *spec);
+
+/** Makes room for `samples` more samples. Not while samples are recorded. */
+TARE_MUST_CHECK tare_status tare_state_reserve(tare_state *state, uint64_t samples,
+                                               tare_error *err);
 
 TARE_MUST_CHECK tare_status tare_state_lane_new(tare_state_lane **out, tare_state *state,
                                                 tare_error *err);
@@ -44,43 +71,82 @@ void tare_state_lane_free(tare_state_lane *lane);
 /** One contents of one watched tensor. */
 typedef struct tare_state_entry {
     size_t point;
-    uint64_t sample;
+    uint64_t slot; /**< of the sample: 0 to capacity - 1, one sample each */
     const tare_desc *desc;
     const void *data; /**< float32 */
 } tare_state_entry;
 
 /**
  * Reduces one tensor of one sample. TARE_INVALID_ARGUMENT when it holds NaN or infinities, with the
- * tensor's name and the counts (the caller prepends the sample). A tensor that occurs twice in a
- * sample (the model ran on parts) is merged.
+ * tensor's name and the counts (the caller prepends the sample); the state is then only good for
+ * being freed. A tensor that occurs twice in a sample (the model ran on parts) is merged. Lanes may
+ * record at the same time, samples in different slots.
  */
 TARE_MUST_CHECK tare_status tare_state_record(tare_state_lane *lane, const tare_backend *backend,
                                               const tare_state_entry *entry, tare_error *err);
 
-/** Marks a sample whose every tensor was recorded; samples that are not marked take no part in
- * ranges. */
-void tare_state_complete(tare_state *state, uint64_t sample);
+/** Marks the sample in a slot as recorded in full and gives it its key. The name is copied. Several
+ * threads may call this at the same time. */
+TARE_MUST_CHECK tare_status tare_state_complete(tare_state *state, uint64_t slot,
+                                                const tare_state_sample *sample, tare_error *err);
 
-/** Merges a lane into the state. Not thread-safe; any order gives the same state. */
-void tare_state_merge(tare_state *state, const tare_state_lane *lane);
+/** Moves what a lane has gathered into the state. Not while it records; any order gives the same
+ * state. */
+void tare_state_merge(tare_state *state, tare_state_lane *lane);
+
+/** Puts the completed samples in the order of their ids: call it before reading samples, and again
+ * when more were recorded. Slots stay where they are. */
+void tare_state_settle(tare_state *state);
+
+/**
+ * Adds everything of the settled state `from`, and settles. Both must have the same points and
+ * fields: TARE_INVALID_ARGUMENT with the first difference. A sample that both hold is an error that
+ * names it, or, with allow_duplicates, counts twice.
+ */
+TARE_MUST_CHECK tare_status tare_state_absorb(tare_state *into, const tare_state *from,
+                                              bool allow_duplicates, tare_error *err);
+
+/** Whether points and fields are those of `spec`; TARE_INVALID_ARGUMENT with the first difference:
+ * "it has ..., expected ...". */
+TARE_MUST_CHECK tare_status tare_state_check_spec(const tare_state *state,
+                                                  const tare_state_spec *spec, tare_error *err);
+
+/** The points and fields. Borrowed. */
+tare_state_spec tare_state_spec_of(const tare_state *state);
 
 size_t tare_state_point_count(const tare_state *state);
 const tare_stat_point *tare_state_point(const tare_state *state, size_t point);
 
-/** Number of complete samples. */
-uint64_t tare_state_sample_count(const tare_state *state);
+/** The point of that tensor, or SIZE_MAX. */
+size_t tare_state_find(const tare_state *state, const char *tensor);
 
-/** Per-sample range of sample `index` (not of the n-th complete one); false when the sample is not
- * complete. */
+/** Number of settled samples, and sample `index` in the order of ids. */
+uint64_t tare_state_sample_count(const tare_state *state);
+tare_state_sample tare_state_sample_at(const tare_state *state, uint64_t index);
+
+/** The index of the (first) settled sample with that id, or UINT64_MAX. */
+uint64_t tare_state_find_sample(const tare_state *state, uint64_t id);
+
+/** What is kept of one tensor of one sample. */
+typedef struct tare_sample_record {
+    float min, max;
+    uint64_t elements; /**< 0: the tensor was empty, min and max mean nothing */
+} tare_sample_record;
+
+/** The record of sample `index` in the order of ids. */
+const tare_sample_record *tare_state_record_at(const tare_state *state, size_t point,
+                                               uint64_t index);
+
+/** Its range; false when the sample has no values for the tensor. */
 bool tare_state_sample_range(float *min, float *max, const tare_state *state, size_t point,
                              uint64_t index);
 
-/** Room for how many samples, complete or not. */
-uint64_t tare_state_sample_capacity(const tare_state *state);
-
-/** Global per-channel minima and maxima of a per-channel point, `channels` each; NULL for a
- * per-tensor point. */
+/** Per-channel minima and maxima over all samples of a per-channel point, `channels` each; NULL for
+ * a per-tensor point. */
 const float *tare_state_channel_min(const tare_state *state, size_t point);
 const float *tare_state_channel_max(const tare_state *state, size_t point);
+
+/** The code histogram of a point over all samples, or NULL when none was collected. */
+const tare_code_histogram *tare_state_codes(const tare_state *state, size_t point);
 
 #endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Running a placed model over data into a calibration state. */
+#include "calibration.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+
+/* NaN can vanish inside a network (a maximum or a clip drops it), so inputs are looked at even
+ * where no quantizer stands on them. */
+static tare_status check_input(const tare_calibration *c, size_t value_id, const tare_desc *desc,
+                               const void *data, tare_error *err) {
+    const tare_range_request request = {.desc = desc, .data = data};
+    tare_range_record range;
+    TARE_TRY(c->q->backend->range(&range, &request, err));
+    if (range.nan > 0) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT, "input '%s' holds %llu NaN among %llu values",
+                         c->q->session.graph.values[value_id]->name, (unsigned long long)range.nan,
+                         (unsigned long long)range.elements);
+    }
+    return TARE_OK;
+}
+
+static tare_status record_value(void *user, const tare_turn *turn, size_t value_id,
+                                const tare_desc *desc, const void *data, tare_error *err) {
+    const tare_calibration *c = user;
+    const tare_state_entry entry = {.point = c->q->point_of_value[value_id],
+                                    .slot = c->first_slot + turn->sample,
+                                    .desc = desc,
+                                    .data = data};
+    if (entry.point == SIZE_MAX) {
+        return check_input(c, value_id, desc, data, err);
+    }
+    return tare_state_record(c->lanes[turn->lane], c->q->backend, &entry, err);
+}
+
+/* A quantized tensor that does not depend on the inputs was folded: its contents stand in the
+ * graph. */
+static tare_status record_constants(const tare_calibration *c, const tare_turn *turn,
+                                    tare_error *err) {
+    for (size_t i = 0; i < c->q->point_count; i++) {
+        const tare_value *value = c->q->session.graph.values[c->q->points[i].value];
+        tare_desc desc = {.dtype = value->dtype, .rank = value->rank, .layout = TARE_LAYOUT_PLAIN};
+        const tare_state_entry entry = {.point = i,
+                                        .slot = c->first_slot + turn->sample,
+                                        .desc = &desc,
+                                        .data =
+                                            value->constant == NULL ? NULL : value->constant->data};
+        if (value->constant != NULL) {
+            memcpy(desc.dims, value->dims, sizeof desc.dims);
+            TARE_TRY(tare_state_record(c->lanes[turn->lane], c->q->backend, &entry, err));
+        }
+    }
+    return TARE_OK;
+}
+
+static tare_status complete_sample(void *user, const tare_turn *turn, tare_error *err) {
+    const tare_calibration *c = user;
+    const tare_state_sample sample = {.id = turn->id, .name = turn->name};
+    TARE_TRY(record_constants(c, turn, err));
+    return tare_state_complete(c->state, c->first_slot + turn->sample, &sample, err);
+}
+
+static void gather(tare_calibration *c) {
+    for (size_t i = 0; i < c->lane_count; i++) {
+        tare_state_merge(c->state, c->lanes[i]);
+    }
+    tare_state_settle(c->state);
+}
+
+static void save_checkpoint(void *user) {
+    tare_calibration *c = user;
+    gather(c);
+    c->checkpoint(c->user, c->state);
+}
+
+tare_state_spec tare_calibration_spec(const tare_quantization *q, unsigned collect) {
+    return (tare_state_spec){
+        .points = q->points, .point_count = q->point_count, .collect = collect};
+}
+
+tare_status tare_calibration_plan(tare_session_limits *limits, tare_quantization *q,
+                                  const tare_feed *feed, const tare_state_spec *spec, uint64_t kept,
+                                  const tare_run_options *run, tare_error *err) {
+    const int threads = run->threads > 0 ? run->threads : tare_processor_count();
+    char total[TARE_BYTES_TEXT];
+
+    *limits = (tare_session_limits){.watched = q->watched,
+                                    .threads = threads,
+                                    .memory_bytes = run->memory_bytes,
+                                    .bytes_per_thread = tare_state_lane_bytes(spec)};
+    TARE_TRY(tare_workers_data_bytes(&limits->fixed_bytes, feed, threads, run, err));
+    limits->fixed_bytes += tare_state_bytes(spec, kept + feed->count);
+    TARE_TRY(tare_session_plan(&q->session, limits, err));
+    tare_note(run, "memory plan: %s with %d threads",
+              tare_bytes_text(total, sizeof total, tare_session_bytes(&q->session, limits)),
+              q->session.threads);
+    return TARE_OK;
+}
+
+tare_status tare_calibration_run(tare_run_summary *summary, tare_calibration *c,
+                                 const tare_feed *feed, const tare_run_options *run,
+                                 tare_error *err) {
+    const tare_job job = {.stage = "calibrate",
+                          .user = c,
+                          .value = record_value,
+                          .done = complete_sample,
+                          .pause = c->checkpoint == NULL ? NULL : save_checkpoint,
+                          .pause_seconds = c->checkpoint_seconds};
+    tare_status status;
+
+    c->lane_count = (size_t)c->q->session.threads;
+    c->lanes = calloc(c->lane_count, sizeof *c->lanes);
+    if (c->lanes == NULL) {
+        return tare_fail_memory(err, c->lane_count * sizeof *c->lanes, "statistics");
+    }
+    for (size_t i = 0; i < c->lane_count; i++) {
+        TARE_TRY(tare_state_lane_new(&c->lanes[i], c->state, err));
+    }
+    status = tare_workers_run(summary, &c->q->session, feed, &job, run, err);
+    if (status == TARE_OK || status == TARE_CANCELLED) {
+        gather(c);
+    }
+    return status;
+}
+
+void tare_calibration_release(tare_calibration *c) {
+    if (c != NULL) {
+        for (size_t i = 0; i < c->lane_count && c->lanes != NULL; i++) {
+            tare_state_lane_free(c->lanes[i]);
+        }
+        free(c->lanes);
+        tare_state_free(c->state);
+        *c = (tare_calibration){0};
+    }
+}
+
+/* ---- identity ---- */
+
+tare_status tare_calibration_hash(const char **out, tare_arena *arena, const tare_model *model,
+                                  tare_error *err) {
+    tare_mapping file = {0};
+    uint64_t weights = 0, whole;
+
+    TARE_TRY(tare_mapping_open(&file, model->path, err));
+    whole = tare_hash_bytes(0, file.data, file.bytes);
+    tare_mapping_release(&file);
+    /* Weights may lie in files of their own; from here they look all the same. */
+    for (size_t i = 0; i < model->graph.value_count; i++) {
+        const tare_tensor *constant = model->graph.values[i]->constant;
+        size_t bytes;
+        if (constant != NULL &&
+            tare_dims_bytes(&bytes, constant->dtype, constant->rank, constant->dims)) {
+            weights = tare_hash_bytes(weights, constant->data, bytes);
+        }
+    }
+    *out = tare_arena_printf(arena, "%016llx%016llx", (unsigned long long)whole,
+                             (unsigned long long)weights);
+    return *out == NULL ? tare_fail_memory(err, 33, "a hash") : TARE_OK;
+}
+
+static tare_status describe_preprocess(const char **out, tare_arena *arena, const tare_feed *feed,
+                                       tare_error *err) {
+    tare_text text = {0};
+    tare_status status = TARE_OK;
+
+    *out = "none";
+    if (feed->has_preprocess) {
+        status = tare_preprocess_write(&text, &feed->preprocess, err);
+        if (status == TARE_OK) {
+            *out = tare_arena_strdup(arena, text.data);
+            status = *out == NULL ? tare_fail_memory(err, text.length, "a description") : TARE_OK;
+        }
+    }
+    tare_text_release(&text);
+    return status;
+}
+
+tare_status tare_calibration_identify(tare_state_identity *out, tare_arena *arena,
+                                      const tare_model *model, const tare_feed *feed,
+                                      tare_error *err) {
+    tare_state_input *inputs = tare_arena_array(arena, feed->shape_count, sizeof *inputs);
+
+    *out = (tare_state_identity){.precision = TARE_STATE_PRECISION, .inputs = inputs};
+    if (inputs == NULL) {
+        return tare_fail_memory(err, feed->shape_count * sizeof *inputs, "the inputs");
+    }
+    for (size_t i = 0; i < feed->shape_count; i++) {
+        inputs[i] = (tare_state_input){.name = feed->shapes[i].name,
+                                       .element = (int64_t)feed->shapes[i].element,
+                                       .rank = feed->shapes[i].rank};
+        memcpy(inputs[i].dims, feed->shapes[i].dims, sizeof inputs[i].dims);
+    }
+    out->input_count = feed->shape_count;
+    TARE_TRY(tare_calibration_hash(&out->model, arena, model, err));
+    return describe_preprocess(&out->preprocess, arena, feed, err);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Running a placed model over data into a calibration state, and what makes such a state usable
+ * later. */
+#ifndef TARE_CALIBRATION_H
+#define TARE_CALIBRATION_H
+
+#include "quantize.h"
+#include "stats/state_file.h"
+#include "workers.h"
+
+/** A state that is being filled. Zeroed: nothing is owned. */
+typedef struct tare_calibration {
+    const tare_quantization *q;
+    tare_state *state;   /**< owned; its points are q's */
+    uint64_t first_slot; /**< of the samples of this run; those before are from earlier ones */
+    tare_state_lane **lanes;
+    size_t lane_count;
+    /** Called now and then with the settled state; NULL: never. */
+    void (*checkpoint)(void *user, const tare_state *state);
+    void *user;
+    double checkpoint_seconds;
+} tare_calibration;
+
+/** NULL allowed. */
+void tare_calibration_release(tare_calibration *c);
+
+/** What a quantization asks of a state. Borrowed. */
+tare_state_spec tare_calibration_spec(const tare_quantization *q, unsigned collect);
+
+/**
+ * Plans the session for `feed` with statistics as `spec` says, for `kept` samples more than the
+ * feed has, and notes the memory. `limits` receives what was planned with.
+ */
+TARE_MUST_CHECK tare_status tare_calibration_plan(tare_session_limits *limits, tare_quantization *q,
+                                                  const tare_feed *feed,
+                                                  const tare_state_spec *spec, uint64_t kept,
+                                                  const tare_run_options *run, tare_error *err);
+
+/**
+ * Runs the samples of the feed into c->state, which has slots for them from first_slot on, and
+ * settles it. After TARE_CANCELLED the state holds the samples that were completed; after other
+ * failures it is only good for being freed. Errors: those of tare_workers_run(); NaN and infinities
+ * with tensor and sample.
+ */
+TARE_MUST_CHECK tare_status tare_calibration_run(tare_run_summary *summary, tare_calibration *c,
+                                                 const tare_feed *feed, const tare_run_options *run,
+                                                 tare_error *err);
+
+/**
+ * What a state of this model and feed is of. Texts and shapes live in `arena`. The model's hash
+ * covers its file and its weights, in other files too.
+ */
+TARE_MUST_CHECK tare_status tare_calibration_identify(tare_state_identity *out, tare_arena *arena,
+                                                      const tare_model *model,
+                                                      const tare_feed *feed, tare_error *err);
+
+/** Only the model's part: 32 hexadecimal digits in `arena`. */
+TARE_MUST_CHECK tare_status tare_calibration_hash(const char **out, tare_arena *arena,
+                                                  const tare_model *model, tare_error *err);
+
+#endif

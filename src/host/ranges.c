@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** From a calibration state to the ranges of a quantizer setup. */
+#include "ranges.h"
+
+#include <math.h>
+#include <string.h>
+
+tare_status tare_range_method_find(tare_range_method *out, const char *text, tare_error *err) {
+    *out = (tare_range_method){.text = text == NULL ? tare_methods[0]->name : text};
+    for (size_t i = 0; tare_methods[i] != NULL; i++) {
+        if (strcmp(tare_methods[i]->name, out->text) == 0) {
+            out->method = tare_methods[i];
+            return TARE_OK;
+        }
+    }
+    TARE_TRY(tare_estimator_find(&out->estimator, &out->number, tare_estimators, text, err));
+    /* Also where the estimator does without: the histogram tells the expected error. */
+    out->collect = TARE_COLLECT_CODES;
+    return TARE_OK;
+}
+
+/* What all quantizers of a setup have in common. */
+typedef struct choosing {
+    tare_arena *arena;
+    const tare_state *state;
+    const tare_range_method *method;
+} choosing;
+
+/* What the state knows of a tensor, in the estimators' form. */
+static tare_status gather_statistics(tare_tensor_statistics *out, tare_arena *arena,
+                                     const tare_state *state, size_t point, tare_error *err) {
+    const size_t samples = (size_t)tare_state_sample_count(state);
+    float *min = tare_arena_array(arena, samples, sizeof *min);
+    float *max = tare_arena_array(arena, samples, sizeof *max);
+
+    *out = (tare_tensor_statistics){.tensor = tare_state_point(state, point)->tensor,
+                                    .histogram = tare_state_codes(state, point),
+                                    .min = INFINITY,
+                                    .max = -INFINITY,
+                                    .sample_min = min,
+                                    .sample_max = max};
+    if (min == NULL || max == NULL) {
+        return tare_fail_memory(err, samples * sizeof *min, "the ranges of samples");
+    }
+    for (size_t i = 0; i < samples; i++) {
+        const size_t k = out->sample_count;
+        if (tare_state_sample_range(&min[k], &max[k], state, point, i)) {
+            out->min = fminf(out->min, min[k]);
+            out->max = fmaxf(out->max, max[k]);
+            out->sample_count++;
+        }
+    }
+    return TARE_OK;
+}
+
+static tare_status estimate(tare_range *range, tare_range_choice *choice, const choosing *c,
+                            size_t point, const tare_quantizer_point *quantizer, tare_error *err) {
+    const tare_estimate_options options = {.magnitude = quantizer->uses_abs_max,
+                                           .narrow = quantizer->config.narrow,
+                                           .number = c->method->number};
+    tare_tensor_statistics statistics;
+    tare_estimate found;
+    tare_arena scratch;
+    tare_status status;
+
+    tare_arena_init(&scratch);
+    TARE_TRY_DONE(status, gather_statistics(&statistics, &scratch, c->state, point, err));
+    TARE_TRY_DONE(status,
+                  tare_estimate_range(&found, c->method->estimator, &statistics, &options, err));
+    range->min[0] = found.min;
+    range->max[0] = found.max;
+    choice->method = found.method != NULL ? found.method : c->method->estimator->name;
+    choice->reason = tare_arena_strdup(c->arena, found.reason);
+    status = choice->reason == NULL ? tare_fail_memory(err, 0, "a reason") : TARE_OK;
+done:
+    tare_arena_release(&scratch);
+    return status;
+}
+
+static tare_status find_point(size_t *out, const tare_state *state,
+                              const tare_quantizer_point *quantizer, tare_error *err) {
+    const char *name = quantizer->value->name;
+    const int64_t channels = quantizer->axis >= 0 ? quantizer->channels : 0;
+
+    *out = tare_state_find(state, name);
+    if (*out == SIZE_MAX) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "it has no statistics of tensor '%s', which is to be quantized; calibrate "
+                         "with the same --ignore options",
+                         name);
+    }
+    if (channels > 0 && tare_state_point(state, *out)->channels != channels) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "it has statistics of %lld channels of tensor '%s', expected %lld",
+                         (long long)tare_state_point(state, *out)->channels, name,
+                         (long long)channels);
+    }
+    return TARE_OK;
+}
+
+static tare_status choose(tare_activation_range *out, tare_range_choice *choice, const choosing *c,
+                          const tare_quantizer_point *quantizer, tare_error *err) {
+    const bool per_channel = quantizer->axis >= 0;
+    const size_t count = per_channel ? (size_t)quantizer->channels : 1;
+    tare_range range = {.channels = per_channel ? quantizer->channels : 0};
+    size_t point = 0;
+
+    range.min = tare_arena_array(c->arena, count, sizeof *range.min);
+    range.max = tare_arena_array(c->arena, count, sizeof *range.max);
+    if (range.min == NULL || range.max == NULL) {
+        return tare_fail_memory(err, count * sizeof *range.min, "a range");
+    }
+    TARE_TRY(find_point(&point, c->state, quantizer, err));
+    if (per_channel || c->method->estimator == NULL) {
+        const tare_method *chosen =
+            c->method->method != NULL ? c->method->method : &tare_method_minmax;
+        choice->method = chosen->name;
+        choice->reason = "";
+        TARE_TRY(chosen->range(&range, c->state, point, quantizer->uses_abs_max, err));
+    } else {
+        TARE_TRY(estimate(&range, choice, c, point, quantizer, err));
+    }
+    *out = (tare_activation_range){.min = range.min, .max = range.max, .channels = (int64_t)count};
+    return TARE_OK;
+}
+
+tare_status tare_ranges_choose(tare_range_set *out, tare_quantization *q, const tare_state *state,
+                               const tare_range_method *method, tare_error *err) {
+    const choosing c = {.arena = &q->arena, .state = state, .method = method};
+    const size_t count = q->setup.point_count;
+
+    out->ranges = tare_arena_array(&q->arena, count, sizeof *out->ranges);
+    out->choices = tare_arena_array(&q->arena, count, sizeof *out->choices);
+    if (out->ranges == NULL || out->choices == NULL) {
+        return tare_fail_memory(err, count * sizeof *out->ranges, "the ranges");
+    }
+    if ((method->collect & ~tare_state_spec_of(state).collect) != 0) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "it has no code histograms, which method '%s' needs", method->text);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (q->setup.points[i].kind == TARE_POINT_ACTIVATION) {
+            TARE_TRY(choose(&out->ranges[i], &out->choices[i], &c, &q->setup.points[i], err));
+        }
+    }
+    return TARE_OK;
+}

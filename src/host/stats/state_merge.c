@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Comparing and merging calibration states. */
+#include <string.h>
+
+#include "stats/state_parts.h"
+
+static const char *collect_text(unsigned collect) {
+    return (collect & TARE_COLLECT_CODES) != 0 ? "ranges and code histograms" : "ranges only";
+}
+
+/* The first tensor of `points` that `others` lack. */
+static const tare_stat_point *missing_point(const tare_state_spec *points,
+                                            const tare_state_spec *others) {
+    for (size_t i = 0; i < points->point_count; i++) {
+        bool found = i < others->point_count &&
+                     strcmp(points->points[i].tensor, others->points[i].tensor) == 0;
+        for (size_t k = 0; k < others->point_count && !found; k++) {
+            found = strcmp(points->points[i].tensor, others->points[k].tensor) == 0;
+        }
+        if (!found) {
+            return &points->points[i];
+        }
+    }
+    return NULL;
+}
+
+tare_status tare_state_check_spec(const tare_state *state, const tare_state_spec *spec,
+                                  tare_error *err) {
+    const tare_state_spec own = tare_state_spec_of(state);
+    const tare_stat_point *extra = missing_point(&own, spec);
+    const tare_stat_point *missing = missing_point(spec, &own);
+
+    if (own.collect != spec->collect) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT, "it has %s, expected %s",
+                         collect_text(own.collect), collect_text(spec->collect));
+    }
+    if (extra != NULL || missing != NULL) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "it has statistics of %zu tensors, expected %zu; '%s' is only %s",
+                         own.point_count, spec->point_count,
+                         extra != NULL ? extra->tensor : missing->tensor,
+                         extra != NULL ? "here" : "there");
+    }
+    for (size_t i = 0; i < own.point_count; i++) {
+        if (strcmp(own.points[i].tensor, spec->points[i].tensor) != 0) {
+            return tare_fail(err, TARE_INVALID_ARGUMENT, "its tensor %zu is '%s', expected '%s'", i,
+                             own.points[i].tensor, spec->points[i].tensor);
+        }
+        if (own.points[i].channels != spec->points[i].channels) {
+            return tare_fail(err, TARE_INVALID_ARGUMENT,
+                             "tensor '%s' has %lld channels, expected %lld", own.points[i].tensor,
+                             (long long)own.points[i].channels,
+                             (long long)spec->points[i].channels);
+        }
+    }
+    return TARE_OK;
+}
+
+static tare_status check_duplicates(const tare_state *into, const tare_state *from,
+                                    tare_error *err) {
+    const char *first = NULL;
+    uint64_t count = 0;
+
+    for (uint64_t i = 0; i < from->settled; i++) {
+        const tare_state_sample sample = tare_state_sample_at(from, i);
+        if (tare_state_find_sample(into, sample.id) != UINT64_MAX) {
+            first = first == NULL ? sample.name : first;
+            count++;
+        }
+    }
+    if (count > 1) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "sample '%s' and %llu more are in an earlier state, too", first,
+                         (unsigned long long)(count - 1));
+    }
+    return count == 0 ? TARE_OK
+                      : tare_fail(err, TARE_INVALID_ARGUMENT,
+                                  "sample '%s' is in an earlier state, too", first);
+}
+
+tare_status tare_state_absorb(tare_state *into, const tare_state *from, bool allow_duplicates,
+                              tare_error *err) {
+    const tare_state_spec spec = tare_state_spec_of(into);
+    const uint64_t base = into->capacity;
+
+    TARE_TRY(tare_state_check_spec(from, &spec, err));
+    tare_state_settle(into);
+    if (!allow_duplicates) {
+        TARE_TRY(check_duplicates(into, from, err));
+    }
+    TARE_TRY(tare_state_reserve(into, from->settled, err));
+    for (uint64_t i = 0; i < from->settled; i++) {
+        const tare_state_sample sample = tare_state_sample_at(from, i);
+        TARE_TRY(tare_state_complete(into, base + i, &sample, err));
+        memcpy(tare_state_slot_record(into, base + i, 0),
+               tare_state_slot_record(from, from->order[i].slot, 0),
+               into->point_count * sizeof(tare_sample_record));
+    }
+    tare_field_set_merge(&into->fields, &from->fields);
+    for (size_t i = 0; i < into->point_count && into->histograms != NULL; i++) {
+        tare_code_histogram_merge(&into->histograms[i], &from->histograms[i]);
+    }
+    tare_state_settle(into);
+    return TARE_OK;
+}
+
+size_t tare_state_find(const tare_state *state, const char *tensor) {
+    for (size_t i = 0; i < state->point_count; i++) {
+        if (strcmp(state->points[i].tensor, tensor) == 0) {
+            return i;
+        }
+    }
+    return SIZE_MAX;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** The insides of the calibration state, for the files that implement it. */
+#ifndef TARE_STATS_STATE_PARTS_H
+#define TARE_STATS_STATE_PARTS_H
+
+#include <pthread.h>
+
+#include "base/arena.h"
+#include "stats/field.h"
+
+/** A place for a sample; without a name: not completed. */
+typedef struct tare_state_slot {
+    tare_state_sample sample;
+} tare_state_slot;
+
+/** A completed sample in the order of ids. */
+typedef struct tare_state_order {
+    uint64_t id, slot;
+} tare_state_order;
+
+struct tare_state {
+    tare_arena arena; /**< points, names */
+    size_t point_count;
+    tare_stat_point *points;
+    unsigned collect;
+    tare_field_set fields;
+    tare_code_histogram *histograms; /**< per point; NULL: not collected */
+    uint64_t capacity;               /**< slots */
+    tare_sample_record *records;     /**< [slot][point]: a slot is one run of memory, so that lanes
+                                        do not write into each other's cache lines */
+    tare_state_slot *slots;
+    tare_state_order *order;
+    uint64_t settled;     /**< entries of order that are in use */
+    pthread_mutex_t lock; /**< of the arena and the histograms */
+};
+
+struct tare_state_lane {
+    tare_state *state;
+    tare_field_set fields;
+    tare_code_histogram histogram; /**< of the tensor being counted */
+    tare_code_counter *counter;
+};
+
+static inline tare_sample_record *tare_state_slot_record(const tare_state *state, uint64_t slot,
+                                                         size_t point) {
+    return &state->records[(size_t)slot * (state->point_count + 1) + point];
+}
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Reading calibration states. Files are hostile: every number is checked before it is used. */
+#include <math.h>
+#include <string.h>
+
+#include "stats/safetensors.h"
+#include "stats/state_file.h"
+#include "stats/state_parts.h"
+
+/* What a file is read into. */
+typedef struct reading {
+    const tare_safetensors *in;
+    tare_state_file *out;
+    bool codes;
+    uint64_t samples, points;
+} reading;
+
+static tare_status fail_damaged(tare_error *err, const char *tensor, const char *what) {
+    return tare_fail(err, TARE_INVALID_ARGUMENT, "its tensor '%s' %s", tensor, what);
+}
+
+/* A tensor with so many rows (and columns). */
+static tare_status find(tare_tensor_bytes *out, const reading *r, const char *name,
+                        const char *dtype, const uint64_t shape[2], tare_error *err) {
+    const int rank = shape[1] == 0 ? 1 : 2;
+    TARE_TRY(tare_safetensors_find(out, r->in, name, dtype, rank, err));
+    if (out->shape[0] != shape[0] || (rank == 2 && out->shape[1] != shape[1])) {
+        return tare_fail(
+            err, TARE_INVALID_ARGUMENT, "its tensor '%s' has shape %llux%llu, expected %llux%llu",
+            name, (unsigned long long)out->shape[0], (unsigned long long)out->shape[1],
+            (unsigned long long)shape[0], (unsigned long long)(shape[1] == 0 ? 1 : shape[1]));
+    }
+    return TARE_OK;
+}
+
+/* Splits `count` names, each ended by a NUL, that fill a tensor. They borrow from the file. */
+static tare_status read_names(const char ***out, reading *r, const char *tensor, uint64_t count,
+                              tare_error *err) {
+    tare_tensor_bytes bytes;
+    uint64_t at = 0;
+
+    TARE_TRY(tare_safetensors_find(&bytes, r->in, tensor, "U8", 1, err));
+    if (count > bytes.count) {
+        return fail_damaged(err, tensor, "has too few names");
+    }
+    *out = tare_arena_array(&r->out->arena, (size_t)count, sizeof **out);
+    if (*out == NULL) {
+        return tare_fail_memory(err, (size_t)count * sizeof **out, "names");
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        const unsigned char *start = bytes.data + at;
+        const unsigned char *end =
+            at < bytes.count ? memchr(start, 0, (size_t)(bytes.count - at)) : NULL;
+        if (end == NULL) {
+            return fail_damaged(err, tensor, "has too few names");
+        }
+        (*out)[i] = (const char *)start;
+        at += (uint64_t)(end - start) + 1;
+    }
+    return at == bytes.count ? TARE_OK : fail_damaged(err, tensor, "has too many names");
+}
+
+/* ---- identity ---- */
+
+static tare_status read_text(const char **out, reading *r, const char *key, tare_error *err) {
+    const char *text = NULL;
+    TARE_TRY(tare_safetensors_text(&text, r->in, key, err));
+    *out = tare_arena_strdup(&r->out->arena, text);
+    return *out != NULL ? TARE_OK : tare_fail_memory(err, strlen(text), "metadata");
+}
+
+static tare_status read_inputs(reading *r, tare_error *err) {
+    tare_arena *arena = &r->out->arena;
+    tare_tensor_bytes shapes;
+    const char **names = NULL;
+    tare_state_input *inputs;
+
+    TARE_TRY(tare_safetensors_find(&shapes, r->in, "input.shape", "I64", 2, err));
+    if (shapes.shape[1] != 2 + TARE_MAX_RANK) {
+        return fail_damaged(err, "input.shape", "has rows of another length");
+    }
+    TARE_TRY(read_names(&names, r, "input.name", shapes.shape[0], err));
+    inputs = tare_arena_array(arena, (size_t)shapes.shape[0], sizeof *inputs);
+    if (inputs == NULL) {
+        return tare_fail_memory(err, (size_t)shapes.shape[0] * sizeof *inputs, "inputs");
+    }
+    for (size_t i = 0; i < shapes.shape[0]; i++) {
+        const uint64_t row = i * (2 + TARE_MAX_RANK);
+        const uint64_t rank = tare_tensor_u64(&shapes, row + 1);
+        inputs[i].name = tare_arena_strdup(arena, names[i]);
+        inputs[i].element = (int64_t)tare_tensor_u64(&shapes, row);
+        inputs[i].rank = rank <= TARE_MAX_RANK ? (int)rank : -1;
+        for (uint64_t k = 0; k < TARE_MAX_RANK; k++) {
+            inputs[i].dims[k] = (int64_t)tare_tensor_u64(&shapes, row + 2 + k);
+            inputs[i].rank = inputs[i].dims[k] < 0 ? -1 : inputs[i].rank;
+        }
+        if (inputs[i].name == NULL) {
+            return tare_fail_memory(err, strlen(names[i]), "a name");
+        }
+        if (inputs[i].rank < 0 || inputs[i].element < 1 || inputs[i].element > TARE_UINT64) {
+            return fail_damaged(err, "input.shape", "has an impossible shape");
+        }
+    }
+    r->out->identity.inputs = inputs;
+    r->out->identity.input_count = (size_t)shapes.shape[0];
+    return TARE_OK;
+}
+
+static tare_status read_identity(reading *r, tare_error *err) {
+    const char *fields = NULL;
+    TARE_TRY(read_text(&r->out->identity.model, r, "model", err));
+    TARE_TRY(read_text(&r->out->identity.preprocess, r, "preprocess", err));
+    TARE_TRY(read_text(&r->out->identity.precision, r, "precision", err));
+    TARE_TRY(read_text(&r->out->tool, r, "tool", err));
+    TARE_TRY(tare_safetensors_text(&fields, r->in, "fields", err));
+    r->codes = strcmp(fields, TARE_STATE_CODES) == 0;
+    if (!r->codes && strcmp(fields, TARE_STATE_RANGES) != 0) {
+        return tare_fail(err, TARE_UNSUPPORTED, "it has the fields '%s', known are '%s' and '%s'",
+                         fields, TARE_STATE_RANGES, TARE_STATE_CODES);
+    }
+    return read_inputs(r, err);
+}
+
+/* ---- statistics ---- */
+
+static tare_status make_state(reading *r, tare_error *err) {
+    tare_tensor_bytes ids, channels;
+    const char **names = NULL;
+    tare_stat_point *points;
+    tare_state_spec spec = {.collect = r->codes ? TARE_COLLECT_CODES : TARE_COLLECT_RANGES};
+    uint64_t total = 0;
+
+    TARE_TRY(tare_safetensors_find(&ids, r->in, "sample.id", "U64", 1, err));
+    TARE_TRY(tare_safetensors_find(&channels, r->in, "tensor.channels", "I64", 1, err));
+    r->samples = ids.count;
+    r->points = channels.count;
+    TARE_TRY(read_names(&names, r, "tensor.name", r->points, err));
+    points = tare_arena_array(&r->out->arena, (size_t)r->points, sizeof *points);
+    if (points == NULL) {
+        return tare_fail_memory(err, (size_t)r->points * sizeof *points, "tensors");
+    }
+    for (size_t i = 0; i < r->points; i++) {
+        const uint64_t count = tare_tensor_u64(&channels, i);
+        /* Before anything is allocated: no more channels than the file has room for. */
+        if (count > r->in->bytes || total + count > r->in->bytes) {
+            return fail_damaged(err, "tensor.channels", "has an impossible number");
+        }
+        total += count;
+        points[i] =
+            (tare_stat_point){.value = SIZE_MAX, .tensor = names[i], .channels = (int64_t)count};
+    }
+    spec.points = points;
+    spec.point_count = (size_t)r->points;
+    return tare_state_new(&r->out->state, &spec, r->samples, err);
+}
+
+static tare_status read_samples(reading *r, tare_error *err) {
+    tare_tensor_bytes ids;
+    const char **names = NULL;
+
+    TARE_TRY(tare_safetensors_find(&ids, r->in, "sample.id", "U64", 1, err));
+    TARE_TRY(read_names(&names, r, "sample.name", r->samples, err));
+    for (uint64_t i = 0; i < r->samples; i++) {
+        const tare_state_sample sample = {.id = tare_tensor_u64(&ids, i), .name = names[i]};
+        if (i > 0 && sample.id < tare_tensor_u64(&ids, i - 1)) {
+            return fail_damaged(err, "sample.id", "is not in order");
+        }
+        TARE_TRY(tare_state_complete(r->out->state, i, &sample, err));
+    }
+    return TARE_OK;
+}
+
+static tare_status read_records(reading *r, tare_error *err) {
+    const uint64_t shape[2] = {r->points, r->samples};
+    tare_tensor_bytes elements, min, max;
+
+    if (r->samples == 0) {
+        return TARE_OK;
+    }
+    TARE_TRY(find(&elements, r, "sample.elements", "U64", shape, err));
+    TARE_TRY(find(&min, r, "sample.min", "F32", shape, err));
+    TARE_TRY(find(&max, r, "sample.max", "F32", shape, err));
+    for (uint64_t i = 0; i < r->points; i++) {
+        for (uint64_t k = 0; k < r->samples; k++) {
+            const uint64_t at = i * r->samples + k;
+            tare_sample_record *record = tare_state_slot_record(r->out->state, k, (size_t)i);
+            *record = (tare_sample_record){.min = tare_tensor_f32(&min, at),
+                                           .max = tare_tensor_f32(&max, at),
+                                           .elements = tare_tensor_u64(&elements, at)};
+            if (!isfinite(record->min) || !isfinite(record->max) || record->min > record->max) {
+                return fail_damaged(err, "sample.min", "holds what is no range");
+            }
+        }
+    }
+    return TARE_OK;
+}
+
+static tare_status read_field(reading *r, tare_field_index index, tare_error *err) {
+    const tare_state_field *field = &tare_state_fields[index];
+    tare_field_set *set = &r->out->state->fields;
+    const uint64_t shape[2] = {tare_field_total(set, index), 0};
+    float *values = set->data[index];
+    tare_tensor_bytes tensor;
+
+    TARE_TRY(find(&tensor, r, field->name, field->dtype, shape, err));
+    for (uint64_t i = 0; i < tensor.count; i++) {
+        values[i] = tare_tensor_f32(&tensor, i);
+    }
+    return field->valid(values, (size_t)tensor.count)
+               ? TARE_OK
+               : fail_damaged(err, field->name, "holds what is no number");
+}
+
+/* The codes of one sign, from `at` on; `at` moves behind them. */
+static tare_status read_span(tare_code_histogram *to, uint64_t *at, const tare_tensor_bytes *codes,
+                             const uint32_t span[2], size_t sign, tare_error *err) {
+    uint64_t *counts = to->counts + sign * TARE_CODE_MAGNITUDES;
+    if (span[0] > span[1]) {
+        return TARE_OK;
+    }
+    if (span[1] >= TARE_CODE_MAGNITUDES || *at > codes->count ||
+        (uint64_t)span[1] - span[0] >= codes->count - *at) {
+        return fail_damaged(err, "codes.span", "holds an impossible code");
+    }
+    for (uint32_t k = span[0]; k <= span[1]; k++) {
+        counts[k] = tare_tensor_u64(codes, (*at)++);
+    }
+    to->first = span[0] < to->first ? span[0] : to->first;
+    to->last = span[1] > to->last ? span[1] : to->last;
+    return TARE_OK;
+}
+
+static tare_status read_codes(reading *r, tare_error *err) {
+    const uint64_t count_shape[2] = {r->points, TARE_STATE_COUNTS};
+    const uint64_t span_shape[2] = {r->points, 4};
+    tare_tensor_bytes codes, spans, counts;
+    uint64_t at = 0;
+
+    TARE_TRY(tare_safetensors_find(&codes, r->in, "codes", "U64", 1, err));
+    TARE_TRY(find(&counts, r, "counts", "U64", count_shape, err));
+    TARE_TRY(find(&spans, r, "codes.span", "U32", span_shape, err));
+    for (size_t i = 0; i < r->points; i++) {
+        tare_code_histogram *to = &r->out->state->histograms[i];
+        to->zeros = tare_tensor_u64(&counts, i * TARE_STATE_COUNTS + 1);
+        to->nan = tare_tensor_u64(&counts, i * TARE_STATE_COUNTS + 2);
+        to->positive_infinity = tare_tensor_u64(&counts, i * TARE_STATE_COUNTS + 3);
+        to->negative_infinity = tare_tensor_u64(&counts, i * TARE_STATE_COUNTS + 4);
+        for (size_t sign = 0; sign < 2; sign++) {
+            const uint32_t span[2] = {tare_tensor_u32(&spans, i * 4 + sign * 2),
+                                      tare_tensor_u32(&spans, i * 4 + sign * 2 + 1)};
+            TARE_TRY(read_span(to, &at, &codes, span, sign, err));
+        }
+        if (tare_code_histogram_finite(to) + to->nan + to->positive_infinity +
+                to->negative_infinity !=
+            tare_tensor_u64(&counts, i * TARE_STATE_COUNTS)) {
+            return fail_damaged(err, "counts", "does not agree with the codes");
+        }
+    }
+    return at == codes.count ? TARE_OK : fail_damaged(err, "codes", "has more than codes.span");
+}
+
+static tare_status read_statistics(reading *r, tare_error *err) {
+    TARE_TRY(make_state(r, err));
+    TARE_TRY(read_samples(r, err));
+    TARE_TRY(read_records(r, err));
+    for (size_t i = 0; i < TARE_FIELD_COUNT; i++) {
+        TARE_TRY(read_field(r, (tare_field_index)i, err));
+    }
+    if (r->codes) {
+        TARE_TRY(read_codes(r, err));
+    }
+    tare_state_settle(r->out->state);
+    return TARE_OK;
+}
+
+/* What it is comes before whether it is whole: a picture is not "damaged". */
+static tare_status check_format(const tare_safetensors *in, tare_error *err) {
+    const char *format = NULL, *version = NULL;
+    TARE_TRY(tare_safetensors_text(&format, in, "format", err));
+    if (strcmp(format, TARE_STATE_FORMAT) != 0) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "it is no calibration state: its format is '%s', expected '%s'", format,
+                         TARE_STATE_FORMAT);
+    }
+    TARE_TRY(tare_safetensors_text(&version, in, "version", err));
+    if (strcmp(version, TARE_STATE_VERSION) != 0) {
+        return tare_fail(err, TARE_UNSUPPORTED,
+                         "it has version '%s' of the format, this program reads version %s",
+                         version, TARE_STATE_VERSION);
+    }
+    return TARE_OK;
+}
+
+tare_status tare_state_read_memory(tare_state_file *out, const void *data, size_t bytes,
+                                   tare_error *err) {
+    tare_safetensors in;
+    reading r = {.in = &in, .out = out};
+    tare_status status;
+
+    *out = (tare_state_file){0};
+    TARE_TRY_DONE(status, tare_safetensors_open(&in, data, bytes, err));
+    TARE_TRY_DONE(status, check_format(&in, err));
+    TARE_TRY_DONE(status, tare_safetensors_check(&in, data, bytes, err));
+    TARE_TRY_DONE(status, read_identity(&r, err));
+    status = read_statistics(&r, err);
+done:
+    tare_safetensors_release(&in);
+    return status;
+}
+
+tare_status tare_state_read(tare_state_file *out, const char *path, tare_error *err) {
+    tare_mapping mapping = {0};
+    tare_status status;
+
+    *out = (tare_state_file){0};
+    TARE_TRY(tare_mapping_open(&mapping, path, err));
+    status = tare_state_read_memory(
+        out, mapping.data == NULL ? (const unsigned char *)"" : mapping.data, mapping.bytes, err);
+    if (status != TARE_OK) {
+        tare_error_prepend(err, "'%s': ", path);
+    }
+    tare_mapping_release(&mapping);
+    return status;
+}
+
+void tare_state_file_release(tare_state_file *file) {
+    if (file != NULL) {
+        tare_state_free(file->state);
+        tare_arena_release(&file->arena);
+        *file = (tare_state_file){0};
+    }
+}
