@@ -189,13 +189,19 @@ static tare_status slot_in_layout(size_t *out, tare_plan *plan, const tare_value
     return push_step(plan, &step, err);
 }
 
-/* The layout a rule asks of one operand; `follow` is what FOLLOW settled on for this node. */
-static tare_layout layout_for(tare_layout_rule rule, tare_layout follow) {
-    switch (rule) {
+/* A kernel's rule, and what FOLLOW settles on for the node. */
+typedef struct layout_choice {
+    tare_layout_rule rule;
+    tare_layout follow;
+} layout_choice;
+
+/* The layout that is asked of one operand. */
+static tare_layout layout_for(layout_choice choice) {
+    switch (choice.rule) {
     case TARE_LAYOUT_RULE_LAST:
         return TARE_LAYOUT_CHANNELS_LAST;
     case TARE_LAYOUT_RULE_FOLLOW:
-        return follow;
+        return choice.follow;
     case TARE_LAYOUT_RULE_PLAIN:
     case TARE_LAYOUT_RULE_ANY:
     default:
@@ -607,9 +613,10 @@ static tare_status allocate(plan_builder *b, const tare_plan_options *options, t
 /* Kernels that were prepared but never emitted belong to nobody else when planning fails in
  * between. */
 static void release_unemitted(const plan_builder *b) {
-    for (size_t i = 0; b->pending != NULL && i < b->plan->graph->node_count; i++) {
-        if (b->pending[i] != TARE_NO_INDEX && b->prepared[b->pending[i]].kernel->release != NULL) {
-            b->prepared[b->pending[i]].kernel->release(b->prepared[b->pending[i]].private_data);
+    for (size_t i = 0; b->prepared_count > 0 && i < b->plan->graph->node_count; i++) {
+        const tare_step *step = b->pending[i] == TARE_NO_INDEX ? NULL : &b->prepared[b->pending[i]];
+        if (step != NULL && step->kernel->release != NULL) {
+            step->kernel->release(step->private_data);
         }
     }
 }
@@ -617,6 +624,7 @@ static void release_unemitted(const plan_builder *b) {
 tare_status tare_plan_build(tare_plan **out, tare_graph *graph, const tare_backend *backend,
                             const tare_plan_options *options, tare_error *err) {
     plan_builder b = {.options = options};
+    tare_error refusal = {TARE_OK, ""}; /* kernels that were tried in vain write it too */
     tare_plan *plan = calloc(1, sizeof *plan);
     tare_status status;
 
@@ -630,19 +638,22 @@ tare_status tare_plan_build(tare_plan **out, tare_graph *graph, const tare_backe
     plan->value_count = graph->value_count;
     b.plan = plan;
     backend->thread_begin(options->threads_per_run > 0 ? options->threads_per_run : 1);
-    TARE_TRY_DONE(status, tare_graph_index_uses(graph, err));
-    TARE_TRY_DONE(status, allocate(&b, options, err));
+    TARE_TRY_DONE(status, tare_graph_index_uses(graph, &refusal));
+    TARE_TRY_DONE(status, allocate(&b, options, &refusal));
     mark_needed(&b);
-    TARE_TRY_DONE(status, input_slots(plan, err));
-    TARE_TRY_DONE(status, plan_nodes(&b, err));
-    TARE_TRY_DONE(status, plan_outputs(plan, err));
-    TARE_TRY_DONE(status, drop_unread_reorders(plan, err));
-    TARE_TRY_DONE(status, tare_plan_place(plan, err));
+    TARE_TRY_DONE(status, input_slots(plan, &refusal));
+    TARE_TRY_DONE(status, plan_nodes(&b, &refusal));
+    TARE_TRY_DONE(status, plan_outputs(plan, &refusal));
+    TARE_TRY_DONE(status, drop_unread_reorders(plan, &refusal));
+    TARE_TRY_DONE(status, tare_plan_place(plan, &refusal));
     *out = plan;
 done:
     if (status != TARE_OK) {
         release_unemitted(&b);
         tare_plan_free(plan);
+        if (err != NULL) {
+            *err = refusal;
+        }
     }
     free(b.needed);
     free(b.pending);
