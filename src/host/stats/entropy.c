@@ -85,7 +85,12 @@ static double divergence(const search *s, size_t begin, size_t end) {
 }
 
 static void try_range(search *s, size_t begin, size_t end) {
-    if (end >= begin + s->last && end <= s->histogram.bins && begin <= s->zero) {
+    if (end > s->histogram.bins || begin >= end) {
+        return;
+    }
+    /* With few values half a value per code outweighs them: whatever it says, half of them stay. */
+    const bool most = s->count[end] - s->count[begin] >= 0.5 * s->total;
+    if (most && end >= begin + s->last && begin <= s->zero) {
         const double value = divergence(s, begin, end);
         if (value < s->best) {
             s->best = value;
@@ -186,5 +191,6 @@ const tare_estimator tare_estimator_entropy = {.name = "entropy",
                                                .number = 2048,
                                                .number_min = 512,
                                                .number_max = 65536,
+                                               .number_whole = true,
                                                .needs_histogram = true,
                                                .range = entropy_range};

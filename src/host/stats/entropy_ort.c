@@ -170,5 +170,6 @@ const tare_estimator tare_estimator_ort_entropy = {.name = "ort-entropy",
                                                    .number = LEVELS,
                                                    .number_min = LEVELS,
                                                    .number_max = 16384,
+                                                   .number_whole = true,
                                                    .needs_histogram = true,
                                                    .range = ort_range};

@@ -61,5 +61,6 @@ const tare_estimator tare_estimator_pytorch_entropy = {.name = "pytorch-entropy"
                                                        .number = 2048,
                                                        .number_min = FIRST,
                                                        .number_max = 65536,
+                                                       .number_whole = true,
                                                        .needs_histogram = true,
                                                        .range = pytorch_range};

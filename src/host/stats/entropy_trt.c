@@ -52,5 +52,6 @@ const tare_estimator tare_estimator_trt_entropy = {.name = "trt-entropy",
                                                    .number = 2048,
                                                    .number_min = LEVELS,
                                                    .number_max = 65536,
+                                                   .number_whole = true,
                                                    .needs_histogram = true,
                                                    .range = trt_range};

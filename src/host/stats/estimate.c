@@ -48,10 +48,12 @@ static tare_status read_number(double *number, const tare_estimator *estimator, 
     }
     *number = strtod(text, &end);
     if (end == text || *end != '\0' || !(*number >= estimator->number_min) ||
-        !(*number <= estimator->number_max)) {
+        !(*number <= estimator->number_max) ||
+        (estimator->number_whole && floor(*number) != *number)) {
         return tare_fail(err, TARE_INVALID_ARGUMENT,
-                         "method '%s' expects as %s a number from %g to %g, got '%s'",
-                         estimator->name, estimator->number_name, estimator->number_min,
+                         "method '%s' expects as %s a%s number from %g to %g, got '%s'",
+                         estimator->name, estimator->number_name,
+                         estimator->number_whole ? " whole" : "", estimator->number_min,
                          estimator->number_max, text);
     }
     return TARE_OK;
@@ -93,7 +95,7 @@ double tare_statistics_magnitude(const tare_tensor_statistics *in) {
 void tare_estimate_clip(tare_estimate *out, const tare_tensor_statistics *in, double threshold) {
     const float clip = (float)threshold;
     out->max = clip;
-    out->min = in->min > -clip ? in->min : -clip;
+    out->min = fminf(fmaxf(in->min, -clip), clip);
 }
 
 static tare_status check(const tare_estimator *estimator, const tare_tensor_statistics *in,

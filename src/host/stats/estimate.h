@@ -40,6 +40,7 @@ typedef struct tare_estimator {
     const char *name;
     const char *number_name; /**< what the number is, for messages; NULL: takes none */
     double number, number_min, number_max; /**< default and bounds */
+    bool number_whole;                     /**< fractions are refused */
     bool needs_histogram;
     /** Fills min and max, perhaps method and reason. `scratch` is for working memory. */
     tare_status (*range)(tare_estimate *out, tare_arena *scratch, const tare_tensor_statistics *in,

@@ -10,14 +10,18 @@
  * does, and is then refined around the best. Other tools try thresholds at bin centres with the
  * whole bin at its centre.
  */
+#include <float.h>
 #include <math.h>
 
 #include "stats/error_curve.h"
 
 /* Factors between scales of the first search, and of the refinements. */
-#define COARSE 0.97
-#define FINE   0.995
-#define FINEST 0.999
+#define COARSE   0.97
+#define FINE     0.995
+#define FINEST   0.999
+/* The smallest scale tried, as a share of that of the full range. A single outlier is worth more
+ * than this until there are 10^18 values. */
+#define SMALLEST 1e-6
 
 typedef struct search {
     const tare_error_curve *curve;
@@ -25,6 +29,7 @@ typedef struct search {
     const tare_estimate_options *options;
     tare_grid best;
     double best_error;
+    double widest; /* scale; a little more than the full range, as a rounded zero moves the grid */
 } search;
 
 /* The zero points worth a try: both ends of the grid may lie at most one step beyond the values. */
@@ -62,7 +67,7 @@ static double try_scale(search *s, double scale) {
 
 /* Tries scales on both sides of the best one. */
 static void refine(search *s, double outer, double inner) {
-    const double from = s->best.scale / outer, to = s->best.scale * outer;
+    const double from = fmin(s->best.scale / outer, s->widest), to = s->best.scale * outer;
     for (double scale = from; scale > to; scale *= inner) {
         (void)try_scale(s, scale);
     }
@@ -81,17 +86,22 @@ static tare_status mse_range(tare_estimate *out, tare_arena *scratch,
         out->min = out->max = 0.0F;
         return TARE_OK;
     }
-    /* A little more than the full range, as a rounded zero point moves the grid. */
-    for (double scale = s.best.scale * 1.01; try_scale(&s, scale) <= s.best_error;
-         scale *= COARSE) {
+    s.widest = s.best.scale * 1.01;
+    for (double scale = s.widest; scale > s.widest * SMALLEST; scale *= COARSE) {
+        if (try_scale(&s, scale) > s.best_error) {
+            break;
+        }
     }
     refine(&s, COARSE, FINE);
     refine(&s, FINE, FINEST);
+    /* A grid for the largest float32 may end a little beyond it. */
+    const double low = fmax(-s.best.zero * s.best.scale, -(double)FLT_MAX);
+    const double high = fmin((s.best.last - s.best.zero) * s.best.scale, (double)FLT_MAX);
     if (options->magnitude) {
-        tare_estimate_clip(out, in, s.best.scale * (s.best.last - s.best.zero));
+        tare_estimate_clip(out, in, high);
     } else {
-        out->min = (float)(-s.best.zero * s.best.scale);
-        out->max = (float)((s.best.last - s.best.zero) * s.best.scale);
+        out->min = (float)low;
+        out->max = (float)high;
     }
     return TARE_OK;
 }

@@ -10,8 +10,9 @@
  *                        the nearest of 256 equal parts of the range
  *
  * NNCF grows its histogram sample by sample, and moves counts to other bins when the range grows;
- * ours is taken of everything at once. As there, no magnitudes are taken: a symmetric quantizer
- * uses the upper end only (the estimator `mse` counts both tails).
+ * ours is taken of everything at once, with whole counts, because the search stops at the slightest
+ * rise and fractions in bins that should be empty make it stop early. As there, no magnitudes are
+ * taken: a symmetric quantizer uses the upper end only (the estimator `mse` counts both tails).
  */
 #include <math.h>
 
@@ -103,7 +104,7 @@ static tare_status nncf_histogram_range(tare_estimate *out, tare_arena *scratch,
 
     TARE_UNUSED(options);
     if (span.max > span.min) {
-        TARE_TRY(tare_linear_from_codes(&histogram, scratch, &span, TARE_SPREAD_EVENLY, err));
+        TARE_TRY(tare_linear_from_codes(&histogram, scratch, &span, TARE_SPREAD_WHOLE, err));
         tare_nncf_histogram_search(range, &histogram);
     }
     out->min = (float)range[0];
