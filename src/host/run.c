@@ -27,16 +27,33 @@ static tare_status name_of(const char **name, const tare_model *model, const tar
     return TARE_OK;
 }
 
+static tare_status check_view(const tare_array_view *array, const char *name, tare_error *err) {
+    int64_t count = 1;
+    if (array->rank < 0 || array->rank > TARE_ARRAY_MAX_RANK) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "input '%s' has rank %d, at most %d is possible", name, array->rank,
+                         TARE_ARRAY_MAX_RANK);
+    }
+    for (int i = 0; i < array->rank; i++) {
+        if (array->dims[i] < 0) {
+            return tare_fail(err, TARE_INVALID_ARGUMENT, "input '%s': dim %d is %lld", name, i,
+                             (long long)array->dims[i]);
+        }
+        count = array->dims[i] == 0 ? 0 : count;
+    }
+    if ((int)array->element == 0 || (array->data == NULL && count > 0)) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT, "input '%s' has no %s", name,
+                         array->data == NULL ? "data" : "element type");
+    }
+    return TARE_OK;
+}
+
 static tare_status shapes_of(tare_input_shape *shapes, const tare_model *model,
                              const tare_array_view *inputs, size_t count, tare_error *err) {
     for (size_t i = 0; i < count; i++) {
-        if (inputs[i].rank < 0 || inputs[i].rank > TARE_ARRAY_MAX_RANK) {
-            return tare_fail(err, TARE_INVALID_ARGUMENT,
-                             "an input array has rank %d, at most %d is possible", inputs[i].rank,
-                             TARE_ARRAY_MAX_RANK);
-        }
         shapes[i] = (tare_input_shape){.element = inputs[i].element, .rank = inputs[i].rank};
         TARE_TRY(name_of(&shapes[i].name, model, &inputs[i], err));
+        TARE_TRY(check_view(&inputs[i], shapes[i].name, err));
         memcpy(shapes[i].dims, inputs[i].dims, (size_t)inputs[i].rank * sizeof inputs[i].dims[0]);
         for (size_t k = 0; k < i; k++) {
             if (strcmp(shapes[k].name, shapes[i].name) == 0) {

@@ -45,6 +45,11 @@ static tare_status check_names(const tare_graph *graph, const tare_input_shape *
             return tare_fail(err, TARE_INVALID_ARGUMENT, "the model has no input '%s'",
                              shapes[i].name == NULL ? "" : shapes[i].name);
         }
+        if (value->is_initializer) {
+            return tare_fail(err, TARE_UNSUPPORTED,
+                             "input '%s' has its value in the model, another one cannot be given",
+                             value->name);
+        }
     }
     return TARE_OK;
 }

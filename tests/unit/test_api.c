@@ -147,10 +147,11 @@ Test(api, running_checks_names_types_and_shapes) {
         .element = TARE_FLOAT32, .rank = 4, .dims = {2, 3, 32, 32}, .data = pixels};
     tare_run_options options;
     tare_outcome *outcome = NULL;
-    tare_error err;
+    tare_error err = {TARE_OK, "untouched"};
     tare_run_options_init(&options);
     cr_assert_eq(tare_model_run(&outcome, model, &view, 1, &options, &err), TARE_OK, "%s",
                  err.text);
+    cr_assert_str_eq(err.text, "untouched", "success does not write the error");
     cr_assert_eq(tare_outcome_count(outcome), 1);
     const tare_array_view out = tare_outcome_get(outcome, 0);
     cr_assert_str_eq(out.name, "logits");
@@ -163,6 +164,17 @@ Test(api, running_checks_names_types_and_shapes) {
     cr_assert_eq(tare_model_run(&outcome, model, &view, 1, &options, &err), TARE_INVALID_ARGUMENT);
     cr_assert_not_null(strstr(err.text, "[2x4x32x32]"), "%s", err.text);
     view.dims[1] = 3;
+    view.dims[0] = -2;
+    cr_assert_eq(tare_model_run(&outcome, model, &view, 1, &options, &err), TARE_INVALID_ARGUMENT);
+    cr_assert_not_null(strstr(err.text, "dim 0 is -2"), "%s", err.text);
+    view.dims[0] = 2;
+    view.data = NULL;
+    cr_assert_eq(tare_model_run(&outcome, model, &view, 1, &options, &err), TARE_INVALID_ARGUMENT);
+    cr_assert_not_null(strstr(err.text, "has no data"), "%s", err.text);
+    view.data = pixels;
+    view.element = (tare_element)0;
+    cr_assert_eq(tare_model_run(&outcome, model, &view, 1, &options, &err), TARE_INVALID_ARGUMENT);
+    cr_assert_not_null(strstr(err.text, "element type"), "%s", err.text);
     view.element = TARE_FLOAT64;
     cr_assert_eq(tare_model_run(&outcome, model, &view, 1, &options, &err), TARE_INVALID_ARGUMENT);
     cr_assert_not_null(strstr(err.text, "float64"), "%s", err.text);
@@ -174,6 +186,35 @@ Test(api, running_checks_names_types_and_shapes) {
     cr_assert_not_null(strstr(err.text, "'image'"), "%s", err.text);
     options.device = "abacus";
     cr_assert_eq(tare_model_run(&outcome, model, &view, 1, &options, &err), TARE_NOT_FOUND);
+    tare_model_free(model);
+}
+
+/* Files of old exporters list weights among the inputs; feeding one would be ignored. */
+Test(api, a_value_for_an_initializer_is_refused) {
+    static const char path[] = TARE_SOURCE_DIR "/../shared/models/mnist/mnist_8.onnx";
+    static float image[28 * 28], weight[8 * 5 * 5];
+    const tare_array_view views[] = {{.name = "Input3",
+                                      .element = TARE_FLOAT32,
+                                      .rank = 4,
+                                      .dims = {1, 1, 28, 28},
+                                      .data = image},
+                                     {.name = "Parameter5",
+                                      .element = TARE_FLOAT32,
+                                      .rank = 4,
+                                      .dims = {8, 1, 5, 5},
+                                      .data = weight}};
+    tare_run_options options;
+    tare_model *model = NULL;
+    tare_outcome *outcome = NULL;
+    tare_error err;
+    tare_run_options_init(&options);
+    cr_assert_eq(tare_model_open(&model, path, &err), TARE_OK, "%s", err.text);
+    cr_assert_eq(tare_model_input_count(model), 1);
+    cr_assert_eq(tare_model_run(&outcome, model, views, 2, &options, &err), TARE_UNSUPPORTED);
+    cr_assert_not_null(strstr(err.text, "'Parameter5'"), "%s", err.text);
+    cr_assert_eq(tare_model_run(&outcome, model, views, 1, &options, &err), TARE_OK, "%s",
+                 err.text);
+    tare_outcome_free(outcome);
     tare_model_free(model);
 }
 
