@@ -210,16 +210,17 @@ static tare_layout layout_for(layout_choice choice) {
 }
 
 /* FOLLOW: channels-last as soon as one computed input of the output's rank is. */
-static tare_layout follow_layout(tare_plan *plan, const tare_node *node) {
+static layout_choice choose_layout(tare_plan *plan, const tare_node *node, tare_layout_rule rule) {
     const int rank = node->outputs[0] != NULL ? node->outputs[0]->rank : -1;
+    layout_choice choice = {.rule = rule, .follow = TARE_LAYOUT_PLAIN};
     for (size_t i = 0; i < node->input_count; i++) {
         const tare_value *value = node->inputs[i];
         if (value != NULL && value->constant == NULL && value->rank == rank &&
             *slot_entry(plan, value->id, TARE_LAYOUT_CHANNELS_LAST) != TARE_NO_INDEX) {
-            return TARE_LAYOUT_CHANNELS_LAST;
+            choice.follow = TARE_LAYOUT_CHANNELS_LAST;
         }
     }
-    return TARE_LAYOUT_PLAIN;
+    return choice;
 }
 
 static bool is_full_shape(const tare_value *value, const tare_node *node) {
@@ -229,26 +230,25 @@ static bool is_full_shape(const tare_value *value, const tare_node *node) {
 }
 
 static tare_status input_slot(size_t *out, tare_plan *plan, const tare_node *node,
-                              const tare_value *value, tare_layout_rule rule, tare_layout follow,
-                              tare_error *err) {
+                              const tare_value *value, layout_choice choice, tare_error *err) {
     if (value->constant != NULL) {
         return constant_slot(out, plan, value, err);
     }
     /* FOLLOW reads any layout, but a full-size operand in the other one would make every access a
      * jump. */
-    if (rule == TARE_LAYOUT_RULE_ANY ||
-        (rule == TARE_LAYOUT_RULE_FOLLOW && !is_full_shape(value, node))) {
+    if (choice.rule == TARE_LAYOUT_RULE_ANY ||
+        (choice.rule == TARE_LAYOUT_RULE_FOLLOW && !is_full_shape(value, node))) {
         *out = existing_slot(plan, value->id);
-        if (rule == TARE_LAYOUT_RULE_FOLLOW &&
-            *slot_entry(plan, value->id, follow) != TARE_NO_INDEX) {
-            *out = *slot_entry(plan, value->id, follow);
+        if (choice.rule == TARE_LAYOUT_RULE_FOLLOW &&
+            *slot_entry(plan, value->id, choice.follow) != TARE_NO_INDEX) {
+            *out = *slot_entry(plan, value->id, choice.follow);
         }
         return *out != TARE_NO_INDEX
                    ? TARE_OK
                    : tare_fail(err, TARE_INTERNAL, "tensor '%s' is read before it is computed",
                                value->name);
     }
-    return slot_in_layout(out, plan, value, layout_for(rule, follow), node, err);
+    return slot_in_layout(out, plan, value, layout_for(choice), node, err);
 }
 
 /* Which epilogues a step gets: the chain behind it, up to a node that another step has taken. */
@@ -275,7 +275,7 @@ typedef struct operands {
 } operands;
 
 static tare_status describe_operands(operands *out, plan_builder *b, const tare_node *node,
-                                     tare_layout_rule rule, tare_layout follow, tare_error *err) {
+                                     layout_choice choice, tare_error *err) {
     tare_arena *arena = &b->plan->arena;
     out->inputs =
         tare_arena_array(arena, node->input_count + TARE_MAX_EPILOGUES, sizeof *out->inputs);
@@ -292,7 +292,7 @@ static tare_status describe_operands(operands *out, plan_builder *b, const tare_
             out->inputs[i].rank = -1;
             continue;
         }
-        TARE_TRY(input_slot(&slot, b->plan, node, value, rule, follow, err));
+        TARE_TRY(input_slot(&slot, b->plan, node, value, choice, err));
         out->inputs[i] = b->plan->slots[slot].desc;
         out->constants[i] = value->constant;
     }
@@ -301,7 +301,7 @@ static tare_status describe_operands(operands *out, plan_builder *b, const tare_
         if (value == NULL) {
             out->outputs[i].rank = -1;
         } else {
-            out->outputs[i] = value_desc(value, layout_for(rule, follow));
+            out->outputs[i] = value_desc(value, layout_for(choice));
         }
     }
     return TARE_OK;
@@ -323,7 +323,6 @@ static tare_status prepare_chain(tare_step *step, plan_builder *b, const tare_no
                                  const tare_fusion_link *links, size_t length, tare_error *err) {
     const tare_backend *backend = b->plan->backend;
     const char *name = tare_op_kernel(node->op);
-    const tare_layout follow = follow_layout(b->plan, node);
     char text[TARE_NODE_TEXT_BYTES];
     tare_epilogue epilogues[TARE_MAX_EPILOGUES];
     const tare_kernel *kernel;
@@ -340,7 +339,8 @@ static tare_status prepare_chain(tare_step *step, plan_builder *b, const tare_no
         if (rule_was_tried(backend, name, n)) {
             continue;
         }
-        TARE_TRY(describe_operands(&described, b, node, kernel->layout, follow, err));
+        TARE_TRY(describe_operands(&described, b, node,
+                                   choose_layout(b->plan, node, kernel->layout), err));
         tare_prepare prepare = {.node = node,
                                 .attrs = node->attrs,
                                 .input_count = node->input_count,
@@ -369,7 +369,7 @@ static tare_status prepare_node(tare_step *step, plan_builder *b, const tare_nod
 static tare_status output_slots(tare_step *step, plan_builder *b, const tare_node *node,
                                 const tare_node *last, tare_error *err) {
     tare_plan *plan = b->plan;
-    const tare_layout layout = layout_for(step->kernel->layout, follow_layout(plan, node));
+    const tare_layout layout = layout_for(choose_layout(plan, node, step->kernel->layout));
 
     step->output_count = last->output_count;
     step->outputs = tare_arena_array(&plan->arena, step->output_count, sizeof *step->outputs);
@@ -401,7 +401,7 @@ static tare_status emit(plan_builder *b, const tare_node *node, tare_step *step,
                         const tare_fusion_link *links, tare_error *err) {
     tare_plan *plan = b->plan;
     const tare_node *last = step->fused > 0 ? links[step->fused - 1].last : node;
-    const tare_layout follow = follow_layout(plan, node);
+    const layout_choice choice = choose_layout(plan, node, step->kernel->layout);
     size_t count = node->input_count;
 
     step->inputs = tare_arena_array(&plan->arena, count + TARE_MAX_EPILOGUES, sizeof *step->inputs);
@@ -411,14 +411,13 @@ static tare_status emit(plan_builder *b, const tare_node *node, tare_step *step,
     for (size_t i = 0; i < count; i++) {
         step->inputs[i] = TARE_NO_INDEX;
         if (node->inputs[i] != NULL) {
-            TARE_TRY(input_slot(&step->inputs[i], plan, node, node->inputs[i], step->kernel->layout,
-                                follow, err));
+            TARE_TRY(input_slot(&step->inputs[i], plan, node, node->inputs[i], choice, err));
         }
     }
     for (size_t i = 0; i < step->fused; i++) {
         if (links[i].operand != NULL) {
             TARE_TRY(slot_in_layout(&step->inputs[count++], plan, links[i].operand,
-                                    layout_for(step->kernel->layout, follow), node, err));
+                                    layout_for(choice), node, err));
         }
     }
     step->input_count = count;
