@@ -178,13 +178,18 @@ static void list_quantizers(tare_text *text, const tare_quantizer_setup *setup) 
     }
 }
 
+/* The shapes that are assumed for the inputs. */
+typedef struct assumed_shapes {
+    size_t count;
+    tare_input_shape shapes[TARE_SAMPLE_INPUT_LIMIT];
+} assumed_shapes;
+
 static tare_status plan_and_describe(tare_report *report, tare_quantization *q,
-                                     const tare_model *model, const tare_input_shape *shapes,
-                                     size_t count, const tare_quantize_options *options,
-                                     tare_error *err) {
+                                     const tare_model *model, const assumed_shapes *inputs,
+                                     const tare_quantize_options *options, tare_error *err) {
     tare_session_limits limits = {.threads = options->run.threads,
                                   .memory_bytes = options->run.memory_bytes};
-    TARE_TRY(tare_quantization_place(q, model, shapes, count, options, err));
+    TARE_TRY(tare_quantization_place(q, model, inputs->shapes, inputs->count, options, err));
     limits.watched = q->watched;
     TARE_TRY(tare_session_plan(&q->session, &limits, err));
     TARE_TRY(tare_quantization_describe(report, q, err));
@@ -194,11 +199,10 @@ static tare_status plan_and_describe(tare_report *report, tare_quantization *q,
 
 static tare_status describe_plan(tare_report *report, const tare_model *model,
                                  const tare_quantize_options *options, tare_error *err) {
-    tare_input_shape shapes[TARE_SAMPLE_INPUT_LIMIT];
+    assumed_shapes inputs = {.count = 0};
     tare_text reason = {0};
     tare_error why = {TARE_OK, ""};
     tare_quantization q;
-    size_t count = 0;
     bool known = true;
     tare_status status;
 
@@ -206,13 +210,13 @@ static tare_status describe_plan(tare_report *report, const tare_model *model,
     for (size_t i = 0; i < model->graph.input_count && known; i++) {
         const tare_value *input = model->graph.inputs[i];
         if (!input->is_initializer) {
-            known = count < TARE_SAMPLE_INPUT_LIMIT &&
-                    assume_shape(&shapes[count++], &reason, input, &options->run);
+            known = inputs.count < TARE_SAMPLE_INPUT_LIMIT &&
+                    assume_shape(&inputs.shapes[inputs.count++], &reason, input, &options->run);
         }
     }
     if (known) {
         /* A model that cannot run is an answer here, not a failure. */
-        status = plan_and_describe(report, &q, model, shapes, count, options, &why);
+        status = plan_and_describe(report, &q, model, &inputs, options, &why);
         if (status == TARE_OUT_OF_MEMORY || status == TARE_INTERNAL) {
             if (err != NULL) {
                 *err = why;

@@ -262,7 +262,7 @@ static tare_status read_exif(tare_preprocess *out, const json_t *value, const ch
 }
 
 static tare_status read_object(tare_preprocess *out, const json_t *json, const char *prefix,
-                               const field_row *fields, tare_error *err);
+                               const field_row *known, tare_error *err);
 
 /* Mode comes first: what the others may be depends on it. */
 static const field_row resize_fields[] = {

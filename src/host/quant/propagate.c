@@ -182,15 +182,18 @@ static tare_status mover_split(tare_mover **movers, size_t count, size_t crossed
     return TARE_OK;
 }
 
+/* Whether a step split a mover, and which part of it this is. */
+typedef enum mover_part { MOVER_WHOLE, MOVER_ORIGINAL, MOVER_CLONE } mover_part;
+
 /* Does with a mover what its way allows; `survives` when it is to be queued again. */
 static tare_status mover_step(bool *survives, tare_propagation *work, tare_mover *mover,
-                              const tare_way *way, bool cloned, bool is_clone, tare_error *err) {
+                              const tare_way *way, mover_part part, tare_error *err) {
     tare_transition next;
     *survives = false;
-    TARE_TRY(tare_mover_check_way(&next, work, mover, way, cloned, err));
+    TARE_TRY(tare_mover_check_way(&next, work, mover, way, part != MOVER_WHOLE, err));
     switch (next) {
     case TARE_MOVER_STOPS:
-        if (is_clone) {
+        if (part == MOVER_CLONE) {
             tare_mover_remove(work, mover, true);
             return TARE_OK;
         }
@@ -235,7 +238,8 @@ static tare_status propagation_step(bool *moved, tare_propagation *work, tare_er
     movers[0] = mover;
     TARE_TRY(mover_split(movers, count, crossed, work, err));
     for (size_t i = 0; i < count; i++) {
-        TARE_TRY(mover_step(&survives[i], work, movers[i], &ways[i], count > 1, i > 0, err));
+        const mover_part part = i > 0 ? MOVER_CLONE : (count > 1 ? MOVER_ORIGINAL : MOVER_WHOLE);
+        TARE_TRY(mover_step(&survives[i], work, movers[i], &ways[i], part, err));
     }
     for (size_t i = 0; i < count; i++) {
         if (survives[i]) {

@@ -144,22 +144,27 @@ static tare_status initializer_add(tare_value **out, qdq_writer *w, const char *
     return status;
 }
 
+/* What both nodes of a pair read. */
+typedef struct qdq_numbers {
+    tare_value *scale, *zero_point;
+} qdq_numbers;
+
 /* Adds scale and zero point as initializers: scalars for one scale, else vectors. */
-static tare_status numbers_add(tare_value **scale, tare_value **zero_point, qdq_writer *w,
-                               const qdq_names *names, const tare_quantizer_params *params,
-                               bool per_channel, tare_error *err) {
+static tare_status numbers_add(qdq_numbers *numbers, qdq_writer *w, const qdq_names *names,
+                               const tare_quantizer_params *params, bool per_channel,
+                               tare_error *err) {
     const int64_t dims[1] = {(int64_t)params->count};
     tare_tensor tensor;
     TARE_TRY(tare_tensor_init(&tensor, TARE_DTYPE_FLOAT, per_channel ? 1 : 0, dims, err));
     memcpy(tare_tensor_elements(&tensor), params->scale, params->count * sizeof(float));
-    TARE_TRY(initializer_add(scale, w, names->scale, &tensor, err));
+    TARE_TRY(initializer_add(&numbers->scale, w, names->scale, &tensor, err));
     TARE_TRY(tare_tensor_init(&tensor, params->dtype, per_channel ? 1 : 0, dims, err));
     unsigned char *codes = tare_tensor_elements(&tensor);
     for (size_t i = 0; i < params->count; i++) {
         /* The low byte of the two's complement serves both element types. */
         codes[i] = (unsigned char)((uint32_t)params->zero_point[i] & 0xFFU);
     }
-    return initializer_add(zero_point, w, names->zero_point, &tensor, err);
+    return initializer_add(&numbers->zero_point, w, names->zero_point, &tensor, err);
 }
 
 /* The codes of a weight as an initializer. */
@@ -184,39 +189,39 @@ static tare_status point_insert(qdq_writer *w, const tare_quantizer_point *point
     const size_t before = first_consumer(point);
     const tare_attribute axis = {.name = "axis", .type = TARE_ATTRIBUTE_INT, .i = point->axis};
     qdq_names names;
-    tare_value *scale;
-    tare_value *zero_point;
+    qdq_numbers numbers;
     tare_value *codes;
     tare_value *values;
     tare_node *node;
     TARE_TRY(names_make(&names, w, point->value->name, err));
-    TARE_TRY(numbers_add(&scale, &zero_point, w, &names, params, per_channel, err));
+    TARE_TRY(numbers_add(&numbers, w, &names, params, per_channel, err));
     if (point->kind == TARE_POINT_WEIGHT) {
         TARE_TRY(codes_add(&codes, w, &names, point, params, err));
     } else {
         TARE_TRY(value_new(&codes, w, names.codes, point->value, params->dtype, err));
-        const tare_node_spec quantize = {.op_type = "QuantizeLinear",
-                                         .domain = "",
-                                         .name = names.quantize,
-                                         .inputs =
-                                             (tare_value *const[]){point->value, scale, zero_point},
-                                         .input_count = 3,
-                                         .outputs = &codes,
-                                         .output_count = 1,
-                                         .attributes = &axis,
-                                         .attribute_count = per_channel ? 1 : 0};
+        const tare_node_spec quantize = {
+            .op_type = "QuantizeLinear",
+            .domain = "",
+            .name = names.quantize,
+            .inputs = (tare_value *const[]){point->value, numbers.scale, numbers.zero_point},
+            .input_count = 3,
+            .outputs = &codes,
+            .output_count = 1,
+            .attributes = &axis,
+            .attribute_count = per_channel ? 1 : 0};
         TARE_TRY(node_append(&node, w, &quantize, before, err));
     }
     TARE_TRY(value_new(&values, w, names.values, point->value, TARE_DTYPE_FLOAT, err));
-    const tare_node_spec dequantize = {.op_type = "DequantizeLinear",
-                                       .domain = "",
-                                       .name = names.dequantize,
-                                       .inputs = (tare_value *const[]){codes, scale, zero_point},
-                                       .input_count = 3,
-                                       .outputs = &values,
-                                       .output_count = 1,
-                                       .attributes = &axis,
-                                       .attribute_count = per_channel ? 1 : 0};
+    const tare_node_spec dequantize = {
+        .op_type = "DequantizeLinear",
+        .domain = "",
+        .name = names.dequantize,
+        .inputs = (tare_value *const[]){codes, numbers.scale, numbers.zero_point},
+        .input_count = 3,
+        .outputs = &values,
+        .output_count = 1,
+        .attributes = &axis,
+        .attribute_count = per_channel ? 1 : 0};
     TARE_TRY(node_append(&node, w, &dequantize, before, err));
     for (size_t i = 0; i < point->consumer_count; i++) {
         point->consumers[i].node->inputs[point->consumers[i].port] = values;
