@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 import networks
 import program
 
-COMMANDS = ("quantize", "inspect", "run", "devices")
+COMMANDS = ("quantize", "calibrate", "merge", "state", "inspect", "run", "devices")
 
 
 def run_help(command):
@@ -55,7 +55,7 @@ class CommandLine(program.Case):
             (["quantize", model, "--sample=3"], ["'--sample'", "'--samples'"]),
             (["quantize", model, "-x"], ["'-x'"]),
             (["quantize"], ["no model"]),
-            (["quantize", model], ["--data", "missing"]),
+            (["quantize", model, "-o", "y"], ["--data", "--state"]),
             (["quantize", model, "--data"], ["--data", "needs a value"]),
             (["quantize", model, "--data", "x"], ["--output", "missing"]),
             (["quantize", model, "other.onnx"], ["other.onnx"]),

@@ -142,6 +142,9 @@ static int check_complete(const tare_cli_arguments *arguments, uint64_t given,
     if (command->takes_model && arguments->model == NULL) {
         return tare_cli_fail_usage(command, "no model is given");
     }
+    if (command->takes_states && arguments->states.count == 0) {
+        return tare_cli_fail_usage(command, "no calibration state is given");
+    }
     for (size_t i = 0; i < command->option_count; i++) {
         if (command->options[i].required && (given >> i & 1) == 0) {
             return tare_cli_fail_usage(command, "%s %s is missing", command->options[i].name,
@@ -169,6 +172,11 @@ int tare_cli_arguments_parse(tare_cli_arguments *out, const tare_cli_command *co
             if (code != TARE_CLI_EXIT_OK) {
                 return code;
             }
+        } else if (command->takes_states) {
+            const char *expected = tare_cli_text_list.set(&out->states, argument);
+            if (expected != NULL) {
+                return tare_cli_fail_usage(command, "expected %s", expected);
+            }
         } else if (!command->takes_model || out->model != NULL) {
             return tare_cli_fail_usage(command, "unexpected argument '%s'", argument);
         } else {
@@ -179,6 +187,7 @@ int tare_cli_arguments_parse(tare_cli_arguments *out, const tare_cli_command *co
 }
 
 void tare_cli_arguments_release(tare_cli_arguments *arguments) {
+    free((void *)arguments->states.items);
     free((void *)arguments->ignored_names.items);
     free((void *)arguments->ignored_types.items);
     free((void *)arguments->ignored_patterns.items);

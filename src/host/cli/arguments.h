@@ -26,6 +26,9 @@ typedef struct tare_cli_arguments {
     const char *target;
     const char *device;
     const char *json;
+    const char *state;
+    const char *method;
+    tare_cli_texts states;
     tare_cli_texts ignored_names;
     tare_cli_texts ignored_types;
     tare_cli_texts ignored_patterns;
@@ -33,6 +36,11 @@ typedef struct tare_cli_arguments {
     uint64_t samples;
     uint64_t threads;
     uint64_t memory_bytes;
+    tare_cli_shard shard;
+    tare_cli_duration checkpoint;
+    bool resume;
+    bool ranges_only;
+    bool allow_duplicates;
     bool skip_bad;
     bool quiet;
     bool help;
@@ -95,6 +103,30 @@ typedef struct tare_cli_option {
             &tare_cli_size, TARE_CLI_FIELD(memory_bytes), NULL, false                               \
     }
 
+/** Rows that say what stays float. */
+#define TARE_CLI_IGNORE_OPTIONS                                                                    \
+    {"--ignore-name",                                                                              \
+     NULL,                                                                                         \
+     "NAME",                                                                                       \
+     "leave this node in float (repeatable)",                                                      \
+     &tare_cli_text_list,                                                                          \
+     TARE_CLI_FIELD(ignored_names),                                                                \
+     NULL,                                                                                         \
+     false},                                                                                       \
+        {"--ignore-type",                                                                          \
+         NULL,                                                                                     \
+         "TYPE",                                                                                   \
+         "leave operators of this type in float (repeatable)",                                     \
+         &tare_cli_text_list,                                                                      \
+         TARE_CLI_FIELD(ignored_types),                                                            \
+         NULL,                                                                                     \
+         false},                                                                                   \
+    {                                                                                              \
+        "--ignore-pattern", NULL, "REGEX",                                                         \
+            "leave nodes whose name begins so in float (repeatable)", &tare_cli_text_list,         \
+            TARE_CLI_FIELD(ignored_patterns), NULL, false                                          \
+    }
+
 /** Rows that say what is quantized and how. */
 #define TARE_CLI_PLACEMENT_OPTIONS                                                                 \
     {"--preset",       NULL,                                                                       \
@@ -113,27 +145,7 @@ typedef struct tare_cli_option {
          "NAME",         "runtime to quantize for (default openvino)",                             \
          &tare_cli_text, TARE_CLI_FIELD(target),                                                   \
          NULL,           false},                                                                   \
-        {"--ignore-name",                                                                          \
-         NULL,                                                                                     \
-         "NAME",                                                                                   \
-         "leave this node in float (repeatable)",                                                  \
-         &tare_cli_text_list,                                                                      \
-         TARE_CLI_FIELD(ignored_names),                                                            \
-         NULL,                                                                                     \
-         false},                                                                                   \
-        {"--ignore-type",                                                                          \
-         NULL,                                                                                     \
-         "TYPE",                                                                                   \
-         "leave operators of this type in float (repeatable)",                                     \
-         &tare_cli_text_list,                                                                      \
-         TARE_CLI_FIELD(ignored_types),                                                            \
-         NULL,                                                                                     \
-         false},                                                                                   \
-    {                                                                                              \
-        "--ignore-pattern", NULL, "REGEX",                                                         \
-            "leave nodes whose name begins so in float (repeatable)", &tare_cli_text_list,         \
-            TARE_CLI_FIELD(ignored_patterns), NULL, false                                          \
-    }
+        TARE_CLI_IGNORE_OPTIONS
 
 extern const char *const tare_cli_presets[];
 extern const char *const tare_cli_model_types[];

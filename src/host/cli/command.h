@@ -22,13 +22,17 @@ typedef struct tare_cli_command {
     const char *example;     /**< likewise; every line starts with two blanks */
     const tare_cli_option *options;
     size_t option_count;
-    bool takes_model; /**< one operand, the model; otherwise none */
+    bool takes_model;  /**< one operand, the model */
+    bool takes_states; /**< instead: one or more operands, calibration states */
 
     /** Does the work and returns the exit code; has printed what there is to say. */
     int (*run)(const struct tare_cli_command *command, const tare_cli_arguments *arguments);
 } tare_cli_command;
 
 extern const tare_cli_command tare_cli_quantize;
+extern const tare_cli_command tare_cli_calibrate;
+extern const tare_cli_command tare_cli_merge;
+extern const tare_cli_command tare_cli_state;
 extern const tare_cli_command tare_cli_inspect;
 extern const tare_cli_command tare_cli_run;
 extern const tare_cli_command tare_cli_devices;

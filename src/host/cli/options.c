@@ -46,6 +46,32 @@ void tare_cli_quantize_options(tare_quantize_options *options, tare_cli_progress
     if (arguments->target != NULL) {
         options->target = arguments->target;
     }
+    options->method = arguments->method;
+    options->ignored_names = arguments->ignored_names.items;
+    options->ignored_name_count = arguments->ignored_names.count;
+    options->ignored_types = arguments->ignored_types.items;
+    options->ignored_type_count = arguments->ignored_types.count;
+    options->ignored_patterns = arguments->ignored_patterns.items;
+    options->ignored_pattern_count = arguments->ignored_patterns.count;
+}
+
+void tare_cli_calibrate_options(tare_calibrate_options *options, tare_cli_progress *progress,
+                                const tare_cli_arguments *arguments) {
+    tare_calibrate_options_init(options);
+    fill_run_options(&options->run, progress, arguments);
+    options->samples = arguments->samples;
+    if (arguments->shard.count != 0) {
+        options->shard = arguments->shard.number;
+        options->shards = arguments->shard.count;
+    }
+    if (arguments->checkpoint.given) {
+        options->checkpoint_seconds = (double)arguments->checkpoint.milliseconds / 1000.0;
+    }
+    if (arguments->target != NULL) {
+        options->target = arguments->target;
+    }
+    options->resume = arguments->resume;
+    options->ranges_only = arguments->ranges_only;
     options->ignored_names = arguments->ignored_names.items;
     options->ignored_name_count = arguments->ignored_names.count;
     options->ignored_types = arguments->ignored_types.items;

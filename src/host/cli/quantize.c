@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** `tare quantize`: from a float model and calibration data to a quantized model. */
-#include <sys/stat.h>
-
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -9,26 +7,23 @@
 
 static const tare_cli_option options[] = {
     {"--data", "-d", "PATH", "folder of images, an image, .npy or .npz", &tare_cli_text,
-     TARE_CLI_FIELD(data), NULL, true},
+     TARE_CLI_FIELD(data), NULL, false},
+    {"--state", "-s", "FILE", "instead: a calibration state", &tare_cli_text, TARE_CLI_FIELD(state),
+     NULL, false},
     {"--output", "-o", "FILE", "where the quantized model goes", &tare_cli_text,
      TARE_CLI_FIELD(output), NULL, true},
     {"--preprocess", "-p", "NAME|FILE", "imagenet, imagenet-tf, unit, raw, or a JSON description",
      &tare_cli_text, TARE_CLI_FIELD(preprocess), NULL, false},
     {"--samples", "-n", "N", "use the first N samples at most (default 300)", &tare_cli_count,
      TARE_CLI_FIELD(samples), NULL, false},
+    {"--method", "-m", "NAME", "how ranges are chosen, as percentile=99.9 (default minmax)",
+     &tare_cli_text, TARE_CLI_FIELD(method), NULL, false},
     TARE_CLI_PLACEMENT_OPTIONS,
     TARE_CLI_SKIP_OPTION,
     TARE_CLI_RUN_OPTIONS,
     TARE_CLI_JSON_OPTION,
     TARE_CLI_QUIET_OPTION,
 };
-
-static bool is_same_file(const char *a, const char *b) {
-    struct stat first;
-    struct stat second;
-    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
-           first.st_ino == second.st_ino;
-}
 
 static int quantize(const tare_cli_command *command, const tare_cli_arguments *arguments) {
     tare_model *model = NULL;
@@ -44,7 +39,7 @@ static int quantize(const tare_cli_command *command, const tare_cli_arguments *a
     tare_cli_signal_catch();
 
     tare_status status = tare_model_open(&model, arguments->model, &err);
-    if (status == TARE_OK) {
+    if (status == TARE_OK && arguments->data != NULL) {
         status = tare_dataset_open(&dataset, arguments->data, arguments->preprocess, &err);
     }
     if (status != TARE_OK) {
@@ -55,7 +50,10 @@ static int quantize(const tare_cli_command *command, const tare_cli_arguments *a
     if (code != TARE_CLI_EXIT_OK) {
         goto done;
     }
-    status = tare_quantize(model, dataset, arguments->output, &settings, &report, &err);
+    status = arguments->state != NULL
+                 ? tare_quantize_state(model, arguments->state, arguments->output, &settings,
+                                       &report, &err)
+                 : tare_quantize(model, dataset, arguments->output, &settings, &report, &err);
     tare_cli_progress_end(&progress);
     if (status != TARE_OK) {
         code = tare_cli_fail_run(status, &err, arguments);
@@ -70,8 +68,27 @@ done:
     return code;
 }
 
+/* What says how data are read means nothing where none are read. */
+static int check_source(const tare_cli_command *command, const tare_cli_arguments *arguments) {
+    if ((arguments->data == NULL) == (arguments->state == NULL)) {
+        return tare_cli_fail_usage(command, "exactly one of --data and --state is needed");
+    }
+    if (arguments->state != NULL && (arguments->preprocess != NULL || arguments->samples != 0 ||
+                                     arguments->skip_bad || arguments->shapes.count > 0)) {
+        return tare_cli_fail_usage(
+            command, "--preprocess, --samples, --skip-bad and --shape go with --data");
+    }
+    return TARE_CLI_EXIT_OK;
+}
+
 static int run(const tare_cli_command *command, const tare_cli_arguments *arguments) {
-    if (is_same_file(arguments->model, arguments->output)) {
+    if (check_source(command, arguments) != TARE_CLI_EXIT_OK) {
+        return TARE_CLI_EXIT_USAGE;
+    }
+    if (arguments->state != NULL && tare_cli_is_same_file(arguments->state, arguments->output)) {
+        return tare_cli_fail_usage(command, "--output '%s' is the state itself", arguments->output);
+    }
+    if (tare_cli_is_same_file(arguments->model, arguments->output)) {
         return tare_cli_fail_usage(command, "--output '%s' is the model itself", arguments->output);
     }
     int code = tare_cli_check_output(arguments->output);
@@ -83,13 +100,15 @@ static int run(const tare_cli_command *command, const tare_cli_arguments *argume
 
 const tare_cli_command tare_cli_quantize = {
     .name = "quantize",
-    .usage = "MODEL --data PATH --output FILE [options]",
+    .usage = "MODEL (--data PATH | --state FILE) --output FILE [options]",
     .summary = "write an int8 model from a float model and calibration data",
     .description =
         "Runs the float ONNX model on the data, chooses scales and zero points from what flows\n"
-        "through it, and writes a model with QuantizeLinear and DequantizeLinear nodes.\n",
+        "through it, and writes a model with QuantizeLinear and DequantizeLinear nodes. With a\n"
+        "state of 'tare calibrate' nothing is run.\n",
     .example = "  tare quantize resnet50.onnx --data photographs/ --preprocess imagenet \\\n"
-               "      --output resnet50.int8.onnx\n",
+               "      --output resnet50.int8.onnx\n"
+               "  tare quantize resnet50.onnx --state resnet50.tare --method mse -o r.onnx\n",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .takes_model = true,

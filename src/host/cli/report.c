@@ -51,6 +51,13 @@ static int fail_output(const char *path, const char *why) {
     return TARE_CLI_EXIT_FAILED;
 }
 
+bool tare_cli_is_same_file(const char *a, const char *b) {
+    struct stat first;
+    struct stat second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
 int tare_cli_check_output(const char *path) {
     struct stat status;
     if (path == NULL || strcmp(path, "-") == 0) {

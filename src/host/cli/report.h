@@ -19,6 +19,9 @@ int tare_cli_fail(tare_status status, const tare_error *err);
 int tare_cli_fail_run(tare_status status, const tare_error *err,
                       const tare_cli_arguments *arguments);
 
+/** Whether both paths lead to one file that is there. */
+bool tare_cli_is_same_file(const char *a, const char *b);
+
 /** Checks before any work that the folder of an output file is there, so that minutes of
  * calibration are not lost to a typing error. NULL and "-" are fine. Prints and returns
  * TARE_CLI_EXIT_FAILED otherwise. */

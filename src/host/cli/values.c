@@ -82,6 +82,37 @@ static const char *set_size(void *field, char *value) {
     return NULL;
 }
 
+static const char *set_parts(void *field, char *value) {
+    tare_cli_shard *shard = (tare_cli_shard *)field;
+    const char *end = NULL;
+    if (!read_number(&shard->number, value, &end) || *end != '/' ||
+        !read_number(&shard->count, end + 1, &end) || *end != '\0' || shard->number == 0 ||
+        shard->number > shard->count) {
+        return "I/N with I from 1 to N, such as 2/3";
+    }
+    return NULL;
+}
+
+static const char *set_time(void *field, char *value) {
+    static const struct {
+        const char *unit;
+        uint64_t milliseconds;
+    } units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    tare_cli_duration *time = (tare_cli_duration *)field;
+    const char *end = NULL;
+    uint64_t number = 0;
+    if (read_number(&number, value, &end) && number <= INT32_MAX) {
+        for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+            if (strcmp(end, units[i].unit) == 0) {
+                *time = (tare_cli_duration){.milliseconds = number * units[i].milliseconds,
+                                            .given = true};
+                return NULL;
+            }
+        }
+    }
+    return "a time such as 30s or 5m";
+}
+
 /* The name may itself hold '=', so the last one divides; the dims never do. */
 static bool read_shape(tare_array_view *out, char *value) {
     char *divider = strrchr(value, '=');
@@ -130,4 +161,6 @@ const tare_cli_kind tare_cli_text = {set_text, false};
 const tare_cli_kind tare_cli_text_list = {append_text, true};
 const tare_cli_kind tare_cli_count = {set_count, false};
 const tare_cli_kind tare_cli_size = {set_size, false};
+const tare_cli_kind tare_cli_parts = {set_parts, false};
+const tare_cli_kind tare_cli_time = {set_time, false};
 const tare_cli_kind tare_cli_shape = {append_shape, true};

@@ -21,6 +21,17 @@ typedef struct tare_cli_shapes {
     size_t count;
 } tare_cli_shapes;
 
+/** Part `number` (from 1) of `count`; zeroed: not given. */
+typedef struct tare_cli_shard {
+    uint64_t number, count;
+} tare_cli_shard;
+
+/** A length of time. */
+typedef struct tare_cli_duration {
+    uint64_t milliseconds;
+    bool given;
+} tare_cli_duration;
+
 /** A kind of value. `set` reads `value` (which it may modify) into the field and returns NULL, or
  * returns what it expected instead. */
 typedef struct tare_cli_kind {
@@ -33,6 +44,8 @@ extern const tare_cli_kind tare_cli_text;      /**< const char *: not empty */
 extern const tare_cli_kind tare_cli_text_list; /**< tare_cli_texts */
 extern const tare_cli_kind tare_cli_count;     /**< uint64_t, 1 to 2^31 - 1 */
 extern const tare_cli_kind tare_cli_size;      /**< uint64_t: bytes, with K, M, G or T */
+extern const tare_cli_kind tare_cli_parts;     /**< tare_cli_shard: I/N */
+extern const tare_cli_kind tare_cli_time;      /**< tare_cli_duration: with ms, s, m or h */
 extern const tare_cli_kind tare_cli_shape;     /**< tare_cli_shapes: NAME=1x3x224x224 */
 
 #endif
