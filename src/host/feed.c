@@ -192,8 +192,9 @@ tare_status tare_feed_describe(tare_report *report, const tare_feed *feed,
                                const tare_dataset *dataset, tare_error *err) {
     const size_t all = tare_samples_count(feed->samples);
     json_t *data =
-        json_pack("{s:s, s:s?, s:I, s:I}", "kind", tare_samples_kind(feed->samples), "path",
-                  dataset->path, "available", (json_int_t)all, "used", (json_int_t)feed->count);
+        json_pack("{s:s, s:o, s:I, s:I}", "kind", tare_samples_kind(feed->samples), "path",
+                  dataset->path == NULL ? json_null() : tare_json_text(dataset->path), "available",
+                  (json_int_t)all, "used", (json_int_t)feed->count);
     tare_text text = {0};
     tare_status status = TARE_OK;
 

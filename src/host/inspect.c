@@ -66,10 +66,10 @@ static tare_status describe_operators(tare_report *report, const tare_graph *gra
     count = count_operators(ops, graph, backend);
     for (size_t i = 0; i < count; i++) {
         covered += ops[i].has_kernel ? ops[i].count : 0U;
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:b}", "domain", ops[i].domain,
-                                                    "operator", ops[i].op_type, "count",
-                                                    (json_int_t)ops[i].count, backend->name,
-                                                    ops[i].has_kernel));
+        (void)json_array_append_new(
+            list, json_pack("{s:o, s:o, s:I, s:b}", "domain", tare_json_text(ops[i].domain),
+                            "operator", tare_json_text(ops[i].op_type), "count",
+                            (json_int_t)ops[i].count, backend->name, ops[i].has_kernel));
     }
     tare_text_add(&report->text, "operators: %zu nodes, %zu of them run on %s\n", graph->node_count,
                   covered, backend->name);
@@ -87,12 +87,13 @@ static void describe_value(tare_text *text, json_t *list, const tare_value *valu
     char dims[TARE_DIMS_TEXT_BYTES];
     json_t *shape = json_array();
     for (int i = 0; i < value->rank; i++) {
-        (void)json_array_append_new(shape,
-                                    value->dims[i] >= 0 ? json_integer((json_int_t)value->dims[i])
-                                    : value->dim_names[i] != NULL ? json_string(value->dim_names[i])
-                                                                  : json_null());
+        (void)json_array_append_new(
+            shape, value->dims[i] >= 0           ? json_integer((json_int_t)value->dims[i])
+                   : value->dim_names[i] != NULL ? tare_json_text(value->dim_names[i])
+                                                 : json_null());
     }
-    (void)json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", value->name, "element",
+    (void)json_array_append_new(list, json_pack("{s:o, s:s, s:o}", "name",
+                                                tare_json_text(value->name), "element",
                                                 tare_dtype_text(value->dtype), "shape", shape));
     tare_text_add(text, " %s %s %s", value->name, tare_dtype_text(value->dtype),
                   tare_dims_text(dims, sizeof dims, value->rank, value->dims));
@@ -106,7 +107,7 @@ static tare_status describe_interface(tare_report *report, const tare_model *mod
     if (inputs == NULL || outputs == NULL ||
         json_object_set_new(report->json, "inputs", inputs) != 0 ||
         json_object_set_new(report->json, "outputs", outputs) != 0 ||
-        json_object_set_new(report->json, "model", json_string(model->path)) != 0 ||
+        json_object_set_new(report->json, "model", tare_json_text(model->path)) != 0 ||
         json_object_set_new(report->json, "opset",
                             json_integer((json_int_t)tare_graph_opset(graph, ""))) != 0) {
         return tare_fail_memory(err, 0, "a report");
@@ -230,7 +231,7 @@ static tare_status describe_plan(tare_report *report, const tare_model *model,
     }
     if (reason.length > 0) {
         tare_text_add(&report->text, "no plan: %s\n", reason.data);
-        status = json_object_set_new(report->json, "no_plan", json_string(reason.data)) == 0
+        status = json_object_set_new(report->json, "no_plan", tare_json_text(reason.data)) == 0
                      ? TARE_OK
                      : tare_fail_memory(err, 0, "a report");
     }

@@ -141,6 +141,19 @@ Test(file, errors_name_the_path) {
     cr_assert_null(out);
 }
 
+Test(json, any_text_becomes_a_string) {
+    static const char *const texts[][2] = {{"caf\xC3\xA9", "caf\xC3\xA9"},
+                                           {"caf\xE9.onnx", "caf\\xE9.onnx"},
+                                           {"", ""},
+                                           {"\xFF", "\\xFF"}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        json_t *json = tare_json_text(texts[i][0]);
+        cr_assert_not_null(json);
+        cr_assert_str_eq(json_string_value(json), texts[i][1]);
+        json_decref(json);
+    }
+}
+
 Test(json, errors_name_file_and_line) {
     char path[256];
     json_t *json = NULL;

@@ -37,3 +37,31 @@ tare_status tare_json_write(const json_t *json, const char *path, tare_error *er
     free(text);
     return status;
 }
+
+json_t *tare_json_text(const char *text) {
+    static const char digits[] = "0123456789ABCDEF";
+    json_t *json = json_string(text);
+    char *plain, *to;
+
+    if (json != NULL) {
+        return json;
+    }
+    plain = to = calloc(strlen(text) + 1, 4);
+    if (plain == NULL) {
+        return NULL;
+    }
+    for (; *text != '\0'; text++) {
+        const unsigned char byte = (unsigned char)*text;
+        if (byte < 0x80) {
+            *to++ = *text;
+            continue;
+        }
+        *to++ = '\\';
+        *to++ = 'x';
+        *to++ = digits[byte >> 4];
+        *to++ = digits[byte & 15];
+    }
+    json = json_string(plain);
+    free(plain);
+    return json;
+}

@@ -14,4 +14,10 @@ TARE_MUST_CHECK tare_status tare_json_read(json_t **out, const char *path, tare_
  * all. */
 TARE_MUST_CHECK tare_status tare_json_write(const json_t *json, const char *path, tare_error *err);
 
+/**
+ * A JSON string of any text: where it is not UTF-8, as paths and names in models may be, its bytes
+ * beyond ASCII are written as \xE9. NULL only when memory runs out; the caller owns the result.
+ */
+json_t *tare_json_text(const char *text);
+
 #endif
