@@ -196,7 +196,7 @@ static tare_status describe(calibrating *k, const tare_run_summary *summary, tar
     if (run == NULL || json_object_set_new(k->report->json, "calibration", run) != 0 ||
         json_object_set_new(k->report->json, "tensors",
                             json_integer((json_int_t)k->q.point_count)) != 0 ||
-        json_object_set_new(k->report->json, "output", json_string(k->path)) != 0) {
+        json_object_set_new(k->report->json, "output", tare_json_text(k->path)) != 0) {
         return tare_fail_memory(err, 0, "a report");
     }
     tare_text_add(text, "watched %zu tensors for %s\n", k->q.point_count, k->q.target->name);

@@ -33,7 +33,7 @@ static tare_status describe(tare_report **out, const tare_state *state, size_t c
     TARE_TRY(tare_report_new(out, err));
     if (json_object_set_new((*out)->json, "states", json_integer((json_int_t)count)) != 0 ||
         json_object_set_new((*out)->json, "samples", json_integer(samples)) != 0 ||
-        json_object_set_new((*out)->json, "output", json_string(path)) != 0) {
+        json_object_set_new((*out)->json, "output", tare_json_text(path)) != 0) {
         status = tare_fail_memory(err, 0, "a report");
     } else {
         tare_text_add(&(*out)->text, "merged %zu states into %s: %lld samples\n", count, path,

@@ -224,14 +224,14 @@ tare_status tare_quantization_describe(tare_report *report, const tare_quantizat
     for (size_t i = 0; i < q->setup.point_count; i++) {
         const tare_quantizer_point *point = &q->setup.points[i];
         json_t *consumers = json_array();
-        json_t *entry = json_pack("{s:s, s:s, s:s, s:b, s:i}", "tensor", point->value->name, "kind",
-                                  point->kind == TARE_POINT_WEIGHT ? "weight" : "activation",
-                                  "scheme", scheme_text(&point->config), "per_channel",
-                                  point->axis >= 0, "axis", point->axis);
+        json_t *entry = json_pack(
+            "{s:o, s:s, s:s, s:b, s:i}", "tensor", tare_json_text(point->value->name), "kind",
+            point->kind == TARE_POINT_WEIGHT ? "weight" : "activation", "scheme",
+            scheme_text(&point->config), "per_channel", point->axis >= 0, "axis", point->axis);
         for (size_t k = 0; k < point->consumer_count && consumers != NULL; k++) {
-            (void)json_array_append_new(consumers,
-                                        json_pack("[s, I]", point->consumers[k].node->name,
-                                                  (json_int_t)point->consumers[k].port));
+            (void)json_array_append_new(
+                consumers, json_pack("[o, I]", tare_json_text(point->consumers[k].node->name),
+                                     (json_int_t)point->consumers[k].port));
         }
         if (entry == NULL || consumers == NULL ||
             json_object_set_new(entry, "consumers", consumers) != 0 ||

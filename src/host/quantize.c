@@ -56,7 +56,8 @@ static tare_status describe_ranges(tare_report *report, const tare_quantization 
 
 static tare_status describe_output(tare_report *report, const tare_model *model, const char *path,
                                    tare_error *err) {
-    json_t *json = json_pack("{s:s, s:s}", "model", model->path, "output", path);
+    json_t *json = json_pack("{s:o, s:o}", "model", tare_json_text(model->path), "output",
+                             tare_json_text(path));
     if (json == NULL || json_object_update(report->json, json) != 0) {
         json_decref(json);
         return tare_fail_memory(err, 0, "a report");
@@ -203,7 +204,8 @@ static tare_status check_model(quantizing *z, const tare_state_identity *identit
 static tare_status describe_state(tare_report *report, const tare_state *state, const char *path,
                                   const char *method, tare_error *err) {
     const json_int_t samples = (json_int_t)tare_state_sample_count(state);
-    json_t *run = json_pack("{s:I, s:s, s:s}", "samples", samples, "state", path, "method", method);
+    json_t *run = json_pack("{s:I, s:o, s:s}", "samples", samples, "state", tare_json_text(path),
+                            "method", method);
     if (run == NULL || json_object_set_new(report->json, "calibration", run) != 0) {
         return tare_fail_memory(err, 0, "a report");
     }

@@ -6,12 +6,6 @@
 #include "model.h"
 #include "stats/state_file.h"
 
-/* json_string() refuses what is not UTF-8, which names of files and tensors may be. */
-static json_t *name_json(const char *name) {
-    json_t *text = json_string(name);
-    return text != NULL ? text : json_string("(not UTF-8)");
-}
-
 static tare_status describe_identity(tare_report *report, const tare_state_file *file,
                                      tare_error *err) {
     const tare_state_identity *identity = &file->identity;
@@ -39,9 +33,9 @@ static tare_status describe_identity(tare_report *report, const tare_state_file 
         const char *type = tare_dtype_text((tare_dtype)input->element);
         const char *shape = tare_dims_text(dims, sizeof dims, input->rank, input->dims);
         tare_text_add(text, "input: %s %s %s\n", input->name, type, shape);
-        (void)json_array_append_new(inputs,
-                                    json_pack("{s:o, s:s, s:s}", "name", name_json(input->name),
-                                              "element", type, "shape", shape));
+        (void)json_array_append_new(inputs, json_pack("{s:o, s:s, s:s}", "name",
+                                                      tare_json_text(input->name), "element", type,
+                                                      "shape", shape));
     }
     return TARE_OK;
 }
@@ -55,7 +49,7 @@ static tare_status describe_samples(tare_report *report, const tare_state *state
         char id[17];
         (void)snprintf(id, sizeof id, "%016llx", (unsigned long long)sample.id);
         (void)json_array_append_new(
-            list, json_pack("{s:s, s:o}", "id", id, "name", name_json(sample.name)));
+            list, json_pack("{s:s, s:o}", "id", id, "name", tare_json_text(sample.name)));
     }
     if (json_array_size(list) != count || json_object_set_new(report->json, "samples", list) != 0) {
         return tare_fail_memory(err, 0, "a report");
@@ -87,7 +81,7 @@ static tensor_summary summarise(const tare_state *state, size_t point) {
 }
 
 static json_t *tensor_json(const tare_stat_point *point, const tensor_summary *all, bool codes) {
-    json_t *json = json_pack("{s:o, s:I, s:I}", "name", name_json(point->tensor), "channels",
+    json_t *json = json_pack("{s:o, s:I, s:I}", "name", tare_json_text(point->tensor), "channels",
                              (json_int_t)point->channels, "elements", (json_int_t)all->elements);
     if (all->elements > 0) {
         (void)json_object_set_new(json, "min", json_real(all->min));

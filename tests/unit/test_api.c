@@ -99,6 +99,18 @@ Test(api, a_function_as_data_gives_a_quantized_model_and_a_report) {
     unlink(path);
 }
 
+Test(api, a_path_need_not_be_utf_8) {
+    static const char path[] = "/tmp/tare-api-caf\xE9.onnx";
+    tare_quantize_options options;
+    tare_report *report = NULL;
+    tare_error err;
+    tare_quantize_options_init(&options);
+    cr_assert_eq(quantize(path, 0, "image", &options, &report, &err), TARE_OK, "%s", err.text);
+    cr_assert_not_null(strstr(tare_report_json(report), "caf\\\\xE9.onnx"), "the byte is escaped");
+    tare_report_free(report);
+    cr_assert_eq(unlink(path), 0);
+}
+
 Test(api, nan_in_a_sample_is_named_with_sample_and_tensor) {
     expect_failure(1, TARE_INVALID_ARGUMENT, "sample 3", "'image'");
 }
