@@ -131,6 +131,7 @@ static tare_status function_load(tare_sample *sample, const void *state, size_t 
 
     TARE_UNUSED(scratch);
     sample->input_count = 0;
+    sample->id = tare_hash_bytes(0, self->names[index], strlen(self->names[index]));
     if (err != NULL) {
         err->text[0] = '\0';
     }

@@ -238,18 +238,12 @@ tare_status tare_safetensors_text(const char **out, const tare_safetensors *in, 
                                     "it is no calibration state: its metadata have no '%s'", key);
 }
 
-/* The checksum of the file with the digits of the checksum at `digits` taken as zeros. */
-static void hash_file(tare_tensor_sink *sink, const unsigned char *file, size_t bytes,
-                      size_t digits) {
-    tare_sink_bytes(sink, file, digits);
-    tare_sink_bytes(sink, NO_CHECKSUM, CHECKSUM_DIGITS);
-    tare_sink_bytes(sink, file + digits + CHECKSUM_DIGITS, bytes - digits - CHECKSUM_DIGITS);
-    flush_block(sink);
-}
-
-static size_t find_digits(const unsigned char *file, size_t header_bytes) {
+/* Where the digits of the checksum stand, or 0. */
+static size_t find_digits(const unsigned char *file, size_t bytes) {
     const size_t key = sizeof CHECKSUM_KEY - 1;
-    for (size_t i = 8; i + key + CHECKSUM_DIGITS <= 8 + header_bytes; i++) {
+    const uint64_t header = bytes < 8 ? 0 : load(file, 8);
+    const size_t end = header > bytes || bytes < 8 + header ? bytes : 8 + (size_t)header;
+    for (size_t i = 8; i + key + CHECKSUM_DIGITS <= end; i++) {
         if (memcmp(file + i, CHECKSUM_KEY, key) == 0) {
             return i + key;
         }
@@ -257,29 +251,51 @@ static size_t find_digits(const unsigned char *file, size_t header_bytes) {
     return 0;
 }
 
+/* The checksum of a file whose digits stand at `digits`. */
+static void hash_file(char actual[CHECKSUM_DIGITS + 1], tare_tensor_sink *sink,
+                      const unsigned char *file, size_t bytes, size_t digits) {
+    *sink = (tare_tensor_sink){0};
+    tare_sink_bytes(sink, file, digits);
+    tare_sink_bytes(sink, NO_CHECKSUM, CHECKSUM_DIGITS);
+    tare_sink_bytes(sink, file + digits + CHECKSUM_DIGITS, bytes - digits - CHECKSUM_DIGITS);
+    flush_block(sink);
+    (void)snprintf(actual, CHECKSUM_DIGITS + 1, "%016llx", (unsigned long long)sink->hash);
+}
+
 tare_status tare_safetensors_check(const tare_safetensors *in, const void *file, size_t bytes,
                                    tare_error *err) {
-    const size_t digits = find_digits(file, bytes - 8 - (size_t)in->bytes);
+    const size_t digits = find_digits(file, bytes);
+    char actual[CHECKSUM_DIGITS + 1] = "unknown";
     tare_tensor_sink *sink;
     const char *stated;
-    char actual[CHECKSUM_DIGITS + 1];
 
     TARE_TRY(tare_safetensors_text(&stated, in, "checksum", err));
-    sink = calloc(1, sizeof *sink);
+    sink = malloc(sizeof *sink);
     if (sink == NULL) {
         return tare_fail_memory(err, sizeof *sink, "a checksum");
     }
     if (digits > 0) {
-        hash_file(sink, file, bytes, digits);
+        hash_file(actual, sink, file, bytes, digits);
     }
-    (void)snprintf(actual, sizeof actual, "%016llx", (unsigned long long)sink->hash);
     free(sink);
-    if (digits == 0 || strcmp(actual, stated) != 0) {
+    if (strcmp(actual, stated) != 0) {
         return tare_fail(err, TARE_INVALID_ARGUMENT,
                          "it is damaged or cut off: its checksum is %s, that of its contents %s",
-                         stated, digits == 0 ? "unknown" : actual);
+                         stated, actual);
     }
     return TARE_OK;
+}
+
+void tare_safetensors_seal(unsigned char *file, size_t bytes) {
+    const size_t digits = find_digits(file, bytes);
+    char actual[CHECKSUM_DIGITS + 1];
+    tare_tensor_sink *sink = digits > 0 ? malloc(sizeof *sink) : NULL;
+
+    if (sink != NULL) {
+        hash_file(actual, sink, file, bytes, digits);
+        memcpy(file + digits, actual, CHECKSUM_DIGITS);
+    }
+    free(sink);
 }
 
 static bool whole(uint64_t *out, const json_t *array, size_t index) {

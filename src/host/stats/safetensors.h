@@ -70,6 +70,9 @@ TARE_MUST_CHECK tare_status tare_safetensors_open(tare_safetensors *out, const v
 TARE_MUST_CHECK tare_status tare_safetensors_check(const tare_safetensors *in, const void *file,
                                                    size_t bytes, tare_error *err);
 
+/** Sets the checksum of a file in memory to that of its contents, if it has a place for one. */
+void tare_safetensors_seal(unsigned char *file, size_t bytes);
+
 /** NULL and zeroed structs allowed. */
 void tare_safetensors_release(tare_safetensors *file);
 
