@@ -225,10 +225,8 @@ static tare_status run_samples(calibrating *k, tare_run_summary *summary, tare_e
         return TARE_OK;
     }
     status = tare_calibration_run(summary, &k->c, &k->feed, run, err);
-    if (status == TARE_CANCELLED && k->c.checkpoint != NULL) {
-        save_checkpoint(k, k->c.state);
-        tare_note(run, "'%s' holds %llu samples; resume to go on from there", k->partial,
-                  (unsigned long long)tare_state_sample_count(k->c.state));
+    if (status == TARE_CANCELLED && exists(k->partial)) {
+        tare_note(run, "'%s' holds what was done; resume to go on from there", k->partial);
     }
     return status;
 }

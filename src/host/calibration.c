@@ -33,6 +33,7 @@ static tare_status record_value(void *user, const tare_turn *turn, size_t value_
     if (entry.point == SIZE_MAX) {
         return check_input(c, value_id, desc, data, err);
     }
+    c->open[turn->lane] = true;
     return tare_state_record(c->lanes[turn->lane], c->q->backend, &entry, err);
 }
 
@@ -59,8 +60,21 @@ static tare_status record_constants(const tare_calibration *c, const tare_turn *
 static tare_status complete_sample(void *user, const tare_turn *turn, tare_error *err) {
     const tare_calibration *c = user;
     const tare_state_sample sample = {.id = turn->id, .name = turn->name};
+    c->open[turn->lane] = true;
     TARE_TRY(record_constants(c, turn, err));
-    return tare_state_complete(c->state, c->first_slot + turn->sample, &sample, err);
+    TARE_TRY(tare_state_complete(c->state, c->first_slot + turn->sample, &sample, err));
+    c->open[turn->lane] = false;
+    return TARE_OK;
+}
+
+/* A sample that failed half-way has left counts behind that cannot be taken back. */
+static bool is_consistent(const tare_calibration *c) {
+    for (size_t i = 0; i < c->lane_count; i++) {
+        if (c->open[i]) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static void gather(tare_calibration *c) {
@@ -113,7 +127,8 @@ tare_status tare_calibration_run(tare_run_summary *summary, tare_calibration *c,
 
     c->lane_count = (size_t)c->q->session.threads;
     c->lanes = calloc(c->lane_count, sizeof *c->lanes);
-    if (c->lanes == NULL) {
+    c->open = calloc(c->lane_count, sizeof *c->open);
+    if (c->lanes == NULL || c->open == NULL) {
         return tare_fail_memory(err, c->lane_count * sizeof *c->lanes, "statistics");
     }
     for (size_t i = 0; i < c->lane_count; i++) {
@@ -122,6 +137,9 @@ tare_status tare_calibration_run(tare_run_summary *summary, tare_calibration *c,
     status = tare_workers_run(summary, &c->q->session, feed, &job, run, err);
     if (status == TARE_OK || status == TARE_CANCELLED) {
         gather(c);
+    }
+    if (status == TARE_CANCELLED && c->checkpoint != NULL && is_consistent(c)) {
+        c->checkpoint(c->user, c->state);
     }
     return status;
 }
@@ -132,6 +150,7 @@ void tare_calibration_release(tare_calibration *c) {
             tare_state_lane_free(c->lanes[i]);
         }
         free(c->lanes);
+        free(c->open);
         tare_state_free(c->state);
         *c = (tare_calibration){0};
     }

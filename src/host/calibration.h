@@ -14,8 +14,9 @@ typedef struct tare_calibration {
     tare_state *state;   /**< owned; its points are q's */
     uint64_t first_slot; /**< of the samples of this run; those before are from earlier ones */
     tare_state_lane **lanes;
+    bool *open; /**< per lane: statistics of a sample were recorded that is not completed */
     size_t lane_count;
-    /** Called now and then with the settled state; NULL: never. */
+    /** Called now and then, and when the run is cancelled, with the settled state; NULL: never. */
     void (*checkpoint)(void *user, const tare_state *state);
     void *user;
     double checkpoint_seconds;
@@ -38,9 +39,8 @@ TARE_MUST_CHECK tare_status tare_calibration_plan(tare_session_limits *limits, t
 
 /**
  * Runs the samples of the feed into c->state, which has slots for them from first_slot on, and
- * settles it. After TARE_CANCELLED the state holds the samples that were completed; after other
- * failures it is only good for being freed. Errors: those of tare_workers_run(); NaN and infinities
- * with tensor and sample.
+ * settles it. After a failure the state is only good for being freed. Errors: those of
+ * tare_workers_run(); NaN and infinities with tensor and sample.
  */
 TARE_MUST_CHECK tare_status tare_calibration_run(tare_run_summary *summary, tare_calibration *c,
                                                  const tare_feed *feed, const tare_run_options *run,

@@ -8,52 +8,48 @@ static const char *collect_text(unsigned collect) {
     return (collect & TARE_COLLECT_CODES) != 0 ? "ranges and code histograms" : "ranges only";
 }
 
-/* The first tensor of `points` that `others` lack. */
-static const tare_stat_point *missing_point(const tare_state_spec *points,
-                                            const tare_state_spec *others) {
-    for (size_t i = 0; i < points->point_count; i++) {
-        bool found = i < others->point_count &&
-                     strcmp(points->points[i].tensor, others->points[i].tensor) == 0;
-        for (size_t k = 0; k < others->point_count && !found; k++) {
-            found = strcmp(points->points[i].tensor, others->points[k].tensor) == 0;
-        }
-        if (!found) {
-            return &points->points[i];
+static bool has_tensor(const tare_state_spec *spec, const char *tensor) {
+    for (size_t i = 0; i < spec->point_count; i++) {
+        if (strcmp(spec->points[i].tensor, tensor) == 0) {
+            return true;
         }
     }
-    return NULL;
+    return false;
+}
+
+/* Says of the first tensor at which two lists part which of them has it. */
+static tare_status fail_tensors(const tare_state_spec *own, const tare_state_spec *spec, size_t at,
+                                tare_error *err) {
+    const bool extra = at >= spec->point_count ||
+                       (at < own->point_count && !has_tensor(spec, own->points[at].tensor));
+    return tare_fail(
+        err, TARE_INVALID_ARGUMENT,
+        "it has statistics of %zu tensors, expected %zu; the first difference: %s '%s'",
+        own->point_count, spec->point_count, extra ? "only it has" : "it lacks",
+        extra ? own->points[at].tensor : spec->points[at].tensor);
 }
 
 tare_status tare_state_check_spec(const tare_state *state, const tare_state_spec *spec,
                                   tare_error *err) {
     const tare_state_spec own = tare_state_spec_of(state);
-    const tare_stat_point *extra = missing_point(&own, spec);
-    const tare_stat_point *missing = missing_point(spec, &own);
+    size_t i = 0;
 
     if (own.collect != spec->collect) {
         return tare_fail(err, TARE_INVALID_ARGUMENT, "it has %s, expected %s",
                          collect_text(own.collect), collect_text(spec->collect));
     }
-    if (extra != NULL || missing != NULL) {
-        return tare_fail(err, TARE_INVALID_ARGUMENT,
-                         "it has statistics of %zu tensors, expected %zu; '%s' is only %s",
-                         own.point_count, spec->point_count,
-                         extra != NULL ? extra->tensor : missing->tensor,
-                         extra != NULL ? "here" : "there");
-    }
-    for (size_t i = 0; i < own.point_count; i++) {
-        if (strcmp(own.points[i].tensor, spec->points[i].tensor) != 0) {
-            return tare_fail(err, TARE_INVALID_ARGUMENT, "its tensor %zu is '%s', expected '%s'", i,
-                             own.points[i].tensor, spec->points[i].tensor);
-        }
+    while (i < own.point_count && i < spec->point_count &&
+           strcmp(own.points[i].tensor, spec->points[i].tensor) == 0) {
         if (own.points[i].channels != spec->points[i].channels) {
             return tare_fail(err, TARE_INVALID_ARGUMENT,
                              "tensor '%s' has %lld channels, expected %lld", own.points[i].tensor,
                              (long long)own.points[i].channels,
                              (long long)spec->points[i].channels);
         }
+        i++;
     }
-    return TARE_OK;
+    return i == own.point_count && i == spec->point_count ? TARE_OK
+                                                          : fail_tensors(&own, spec, i, err);
 }
 
 static tare_status check_duplicates(const tare_state *into, const tare_state *from,
