@@ -237,21 +237,21 @@ static tare_status calibrate(calibrating *k, const tare_model *model, tare_error
     const unsigned collect = k->options->ranges_only ? TARE_COLLECT_RANGES : TARE_COLLECT_ALL;
     tare_run_summary summary = {0};
     tare_session_limits limits;
-    tare_state_spec spec;
+    tare_calibration_size size;
 
     TARE_TRY(choose_shard(k, err));
     TARE_TRY(tare_quantization_watch(&k->q, model, k->feed.shapes, k->feed.shape_count, &placement,
                                      err));
     TARE_TRY(tare_calibration_identify(&k->identity, &k->q.arena, model, &k->feed, err));
-    spec = tare_calibration_spec(&k->q, collect);
-    TARE_TRY(read_earlier(k, &spec, err));
+    size.spec = tare_calibration_spec(&k->q, collect);
+    TARE_TRY(read_earlier(k, &size.spec, err));
     if (k->earlier.state != NULL) {
         TARE_TRY(leave_out_kept(k, err));
     }
-    TARE_TRY(
-        tare_calibration_plan(&limits, &k->q, &k->feed, &spec, k->kept, &k->options->run, err));
+    size.samples = k->kept + k->feed.count;
+    TARE_TRY(tare_calibration_plan(&limits, &k->q, &k->feed, &size, &k->options->run, err));
     TARE_TRY(tare_session_describe(k->report, &k->q.session, &limits, err));
-    TARE_TRY(prepare_state(k, &spec, err));
+    TARE_TRY(prepare_state(k, &size.spec, err));
     TARE_TRY(run_samples(k, &summary, err));
     TARE_TRY(tare_state_write(k->path, k->c.state, &k->identity, err));
     (void)unlink(k->partial);

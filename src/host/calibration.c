@@ -96,7 +96,7 @@ tare_state_spec tare_calibration_spec(const tare_quantization *q, unsigned colle
 }
 
 tare_status tare_calibration_plan(tare_session_limits *limits, tare_quantization *q,
-                                  const tare_feed *feed, const tare_state_spec *spec, uint64_t kept,
+                                  const tare_feed *feed, const tare_calibration_size *size,
                                   const tare_run_options *run, tare_error *err) {
     const int threads = run->threads > 0 ? run->threads : tare_processor_count();
     char total[TARE_BYTES_TEXT];
@@ -104,9 +104,9 @@ tare_status tare_calibration_plan(tare_session_limits *limits, tare_quantization
     *limits = (tare_session_limits){.watched = q->watched,
                                     .threads = threads,
                                     .memory_bytes = run->memory_bytes,
-                                    .bytes_per_thread = tare_state_lane_bytes(spec)};
+                                    .bytes_per_thread = tare_state_lane_bytes(&size->spec)};
     TARE_TRY(tare_workers_data_bytes(&limits->fixed_bytes, feed, threads, run, err));
-    limits->fixed_bytes += tare_state_bytes(spec, kept + feed->count);
+    limits->fixed_bytes += tare_state_bytes(&size->spec, size->samples);
     TARE_TRY(tare_session_plan(&q->session, limits, err));
     tare_note(run, "memory plan: %s with %d threads",
               tare_bytes_text(total, sizeof total, tare_session_bytes(&q->session, limits)),

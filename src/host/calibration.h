@@ -28,13 +28,17 @@ void tare_calibration_release(tare_calibration *c);
 /** What a quantization asks of a state. Borrowed. */
 tare_state_spec tare_calibration_spec(const tare_quantization *q, unsigned collect);
 
-/**
- * Plans the session for `feed` with statistics as `spec` says, for `kept` samples more than the
- * feed has, and notes the memory. `limits` receives what was planned with.
- */
+/** How large a state is going to be. */
+typedef struct tare_calibration_size {
+    tare_state_spec spec;
+    uint64_t samples; /**< those of earlier runs included */
+} tare_calibration_size;
+
+/** Plans the session for `feed` and a state of that size, and notes the memory. `limits` receives
+ * what was planned with. */
 TARE_MUST_CHECK tare_status tare_calibration_plan(tare_session_limits *limits, tare_quantization *q,
                                                   const tare_feed *feed,
-                                                  const tare_state_spec *spec, uint64_t kept,
+                                                  const tare_calibration_size *size,
                                                   const tare_run_options *run, tare_error *err);
 
 /**

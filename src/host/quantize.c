@@ -129,7 +129,8 @@ static void end(quantizing *z, tare_report **report, tare_status status) {
 /* Everything after the placement: plan, run, choose, insert, write. */
 static tare_status quantize_placed(quantizing *z, const tare_feed *feed, const char *path,
                                    tare_error *err) {
-    const tare_state_spec spec = tare_calibration_spec(&z->q, z->method.collect);
+    const tare_calibration_size size = {.spec = tare_calibration_spec(&z->q, z->method.collect),
+                                        .samples = feed->count};
     const tare_run_options *run = &z->options->run;
     tare_calibration c = {.q = &z->q};
     tare_session_limits limits;
@@ -137,10 +138,10 @@ static tare_status quantize_placed(quantizing *z, const tare_feed *feed, const c
     tare_range_set set;
     tare_status status;
 
-    TARE_TRY_DONE(status, tare_calibration_plan(&limits, &z->q, feed, &spec, 0, run, err));
+    TARE_TRY_DONE(status, tare_calibration_plan(&limits, &z->q, feed, &size, run, err));
     TARE_TRY_DONE(status, tare_quantization_describe(z->report, &z->q, err));
     TARE_TRY_DONE(status, tare_session_describe(z->report, &z->q.session, &limits, err));
-    TARE_TRY_DONE(status, tare_state_new(&c.state, &spec, feed->count, err));
+    TARE_TRY_DONE(status, tare_state_new(&c.state, &size.spec, size.samples, err));
     TARE_TRY_DONE(status, tare_calibration_run(&summary, &c, feed, run, err));
     TARE_TRY_DONE(status, describe_run(z->report, &summary, z->method.text, err));
     TARE_TRY_DONE(status, tare_ranges_choose(&set, &z->q, c.state, &z->method, err));
