@@ -6,6 +6,8 @@
 #include <string.h>
 
 tare_status tare_range_method_find(tare_range_method *out, const char *text, tare_error *err) {
+    tare_status status;
+
     *out = (tare_range_method){.text = text == NULL ? tare_methods[0]->name : text};
     for (size_t i = 0; tare_methods[i] != NULL; i++) {
         if (strcmp(tare_methods[i]->name, out->text) == 0) {
@@ -13,9 +15,12 @@ tare_status tare_range_method_find(tare_range_method *out, const char *text, tar
             return TARE_OK;
         }
     }
-    TARE_TRY(tare_estimator_find(&out->estimator, &out->number, tare_estimators, text, err));
-    /* Also where the estimator does without: the histogram tells the expected error. */
-    out->collect = TARE_COLLECT_CODES;
+    status = tare_estimator_find(&out->estimator, &out->number, tare_estimators, text, err);
+    if (status == TARE_NOT_FOUND) {
+        tare_error_prepend(err, "besides '%s' ", tare_methods[0]->name);
+    }
+    TARE_TRY(status);
+    out->collect = out->estimator->needs_histogram ? TARE_COLLECT_CODES : TARE_COLLECT_RANGES;
     return TARE_OK;
 }
 

@@ -333,6 +333,9 @@ class Kills(program.Case):
         for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
             self.expect_done("merge", *(paths[i] for i in order), "-o", self.folder / "m.tare", "-q")
             self.assertEqual((self.folder / "m.tare").read_bytes(), whole)
+        # The last third first, then the others: another order of the images.
+        self.run_to_end("s3.tare", "--resume", "--threads", 2)
+        self.assertEqual((self.folder / "s3.tare").read_bytes(), whole)
 
     def test_memory_does_not_grow_with_images(self):
         """The same photographs under many names: only 16 bytes per image and tensor may come on top."""
