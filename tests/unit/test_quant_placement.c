@@ -400,3 +400,23 @@ Test(placement, large_chain, .timeout = 20) {
     /* Relu and sum of each link, weights, and the input. */
     cr_expect_eq(net.setup.point_count, 3 * 12000);
 }
+
+/* What every reader of a tensor has to say must not be asked again for every one of them. */
+Test(placement, very_many_readers, .timeout = 60) {
+    enum { READERS = 20000 };
+    tare_error err = {TARE_OK, ""};
+    INPUT(x);
+    CONV(a, x);
+    OP(r, "Relu", a);
+    for (int i = 0; i < READERS; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "s%d", i);
+        quant_net_output(&net, quant_net_op(&net, name, "Add", r, r, NULL));
+    }
+    cr_assert_eq(tare_quantizer_setup_build(&net.setup, &net.arena, &net.graph,
+                                            &tare_target_openvino, &generic, &err),
+                 TARE_OK, "%s", err.text);
+    cr_assert_eq(net.setup.point_count, 3);
+    cr_assert_str_eq(net.setup.points[1].value->name, "r");
+    cr_assert_eq(net.setup.points[1].consumer_count, 2 * READERS);
+}

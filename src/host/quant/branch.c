@@ -74,58 +74,74 @@ static bool all_quantized_below(tare_propagation *work, size_t from) {
     return true;
 }
 
-/* What the readers below a branch say: those affected by quantizers other than `mover` make it
- * wait, float ones stop it. */
-static tare_transition operator_check(tare_propagation *work, const tare_mover *mover, size_t at,
-                                      size_t branch) {
+/* Adds one reader to what is said below a branch. */
+static tare_status verdict_add(tare_branch_verdict *verdict, tare_propagation *work, size_t at,
+                               tare_error *err) {
     const tare_hook *node = &work->graph->hooks[at];
-    if (node->rule->quantized_ports != 0 && !all_quantized_below(work, branch)) {
-        return TARE_MOVER_STOPS;
+    verdict->partial |= node->rule->quantized_ports != 0;
+    for (size_t i = 0; i < node->affected.count && !verdict->several; i++) {
+        const tare_mover *other = node->affected.items[i];
+        verdict->several = verdict->only != NULL && verdict->only != other;
+        verdict->only = other;
     }
-    for (size_t i = 0; i < node->affected.count; i++) {
-        if (node->affected.items[i] != mover) {
-            return TARE_MOVER_WAITS;
-        }
+    if (node->affected.count == 0) {
+        verdict->stops |= node->trait != TARE_TRAIT_CONCAT;
+        /* A walk meets each reader once, so this set needs no look for what is in it already. */
+        return tare_index_list_add(&verdict->undecided, work->arena, at, err);
     }
-    if (node->affected.count > 0) {
-        return TARE_MOVER_GOES;
-    }
-    if (node->trait != TARE_TRAIT_CONCAT || !any_queued_below(work, at)) {
-        return TARE_MOVER_STOPS;
-    }
-    return TARE_MOVER_WAITS;
+    return TARE_OK;
 }
 
-tare_transition tare_mover_check_branch(tare_propagation *work, const tare_mover *mover,
-                                        size_t branch) {
-    const tare_hook_graph *graph = work->graph;
-    tare_transition result = TARE_MOVER_GOES;
+/* Asks the readers below a branch, unless nothing has changed since they were asked last: very many
+ * may read one tensor, and every one of their movers comes here. */
+static tare_status verdict_reach(tare_branch_verdict **out, tare_propagation *work, size_t branch,
+                                 tare_error *err) {
+    tare_branch_verdict *verdict = &work->verdicts[branch];
     size_t depth = 0;
-    size_t found = 0;
-    if (work->dominates_output[branch]) {
-        return TARE_MOVER_STOPS;
+
+    *out = verdict;
+    if (verdict->change == work->change) {
+        return TARE_OK;
     }
-    /* The readers are gathered first, because judging them walks as well. */
-    size_t *readers = work->readers;
+    verdict->undecided.count = 0;
+    *verdict = (tare_branch_verdict){.undecided = verdict->undecided};
     tare_propagation_walk(work);
     successors_push(work, &depth, branch);
     while (depth > 0) {
         const size_t at = work->stack[--depth];
-        const tare_hook *node = &graph->hooks[at];
+        const tare_hook *node = &work->graph->hooks[at];
         if (node->kind == TARE_HOOK_OPERATOR && node->trait != TARE_TRAIT_PASS) {
-            readers[found++] = at;
+            TARE_TRY(verdict_add(verdict, work, at, err));
         } else {
             successors_push(work, &depth, at);
         }
     }
-    for (size_t i = 0; i < found; i++) {
-        const tare_transition one = operator_check(work, mover, readers[i], branch);
-        if (one == TARE_MOVER_STOPS) {
-            return TARE_MOVER_STOPS;
-        }
-        result = one == TARE_MOVER_WAITS ? TARE_MOVER_WAITS : result;
+    verdict->change = work->change;
+    return TARE_OK;
+}
+
+tare_status tare_mover_check_branch(tare_transition *out, tare_propagation *work,
+                                    const tare_mover *mover, size_t branch, tare_error *err) {
+    tare_branch_verdict *verdict;
+    *out = TARE_MOVER_STOPS;
+    if (work->dominates_output[branch]) {
+        return TARE_OK;
     }
-    return result;
+    TARE_TRY(verdict_reach(&verdict, work, branch, err));
+    if (verdict->stops || (verdict->partial && !all_quantized_below(work, branch))) {
+        return TARE_OK;
+    }
+    /* A concatenation stays float unless a quantizer may still come up to it. */
+    for (size_t i = 0; i < verdict->undecided.count; i++) {
+        if (!any_queued_below(work, verdict->undecided.items[i])) {
+            return TARE_OK;
+        }
+    }
+    *out = verdict->several || verdict->undecided.count > 0 ||
+                   (verdict->only != NULL && verdict->only != mover)
+               ? TARE_MOVER_WAITS
+               : TARE_MOVER_GOES;
+    return TARE_OK;
 }
 
 /* Whether a mover may join others that affect a place: all of them are interchangeable there. */
@@ -169,8 +185,9 @@ static tare_status edge_check(tare_transition *out, tare_propagation *work, tare
         }
         return TARE_OK;
     }
-    *out = from->out_count > 1 ? tare_mover_check_branch(work, mover, edge->from) : TARE_MOVER_GOES;
-    return TARE_OK;
+    *out = TARE_MOVER_GOES;
+    return from->out_count > 1 ? tare_mover_check_branch(out, work, mover, edge->from, err)
+                               : TARE_OK;
 }
 
 tare_status tare_mover_check_way(tare_transition *out, tare_propagation *work, tare_mover *mover,

@@ -4,13 +4,11 @@
 
 #include "quant/propagate.h"
 
-tare_status tare_index_set_add(tare_index_set *set, tare_arena *arena, size_t index,
-                               tare_error *err) {
-    for (size_t i = set->count; i > 0; i--) {
-        if (set->items[i - 1] == index) {
-            return TARE_OK;
-        }
-    }
+/* Looking through so many items is faster than hashing. */
+enum { SMALL_SET = 16 };
+
+tare_status tare_index_list_add(tare_index_set *set, tare_arena *arena, size_t index,
+                                tare_error *err) {
     if (set->count == set->capacity) {
         const size_t capacity = set->capacity == 0 ? 4 : set->capacity * 2;
         size_t *grown = tare_arena_array(arena, capacity, sizeof(*grown));
@@ -25,6 +23,50 @@ tare_status tare_index_set_add(tare_index_set *set, tare_arena *arena, size_t in
     }
     set->items[set->count++] = index;
     return TARE_OK;
+}
+
+/* The slot that holds `index`, or the free one where it belongs. */
+static size_t *slot_find(const tare_index_set *set, size_t index) {
+    const size_t mask = set->slot_count - 1;
+    size_t at = (size_t)(((uint64_t)index * 0x9E3779B97F4A7C15U) >> 32) & mask;
+    while (set->slots[at] != 0 && set->items[set->slots[at] - 1] != index) {
+        at = (at + 1) & mask;
+    }
+    return &set->slots[at];
+}
+
+/* Lets the slots know all items: at most half of them are taken. */
+static tare_status set_index(tare_index_set *set, tare_arena *arena, tare_error *err) {
+    if (set->slot_count < 2 * set->capacity) {
+        size_t count = 4 * SMALL_SET;
+        while (count < 4 * set->capacity) {
+            count *= 2;
+        }
+        set->slots = tare_arena_array(arena, count, sizeof(*set->slots));
+        if (set->slots == NULL) {
+            return tare_fail_memory(err, count * sizeof(*set->slots), "quantizer placement");
+        }
+        set->slot_count = count;
+        set->indexed = 0;
+    }
+    for (; set->indexed < set->count; set->indexed++) {
+        *slot_find(set, set->items[set->indexed]) = set->indexed + 1;
+    }
+    return TARE_OK;
+}
+
+tare_status tare_index_set_add(tare_index_set *set, tare_arena *arena, size_t index,
+                               tare_error *err) {
+    if (set->count > SMALL_SET) {
+        TARE_TRY(set_index(set, arena, err));
+        return *slot_find(set, index) != 0 ? TARE_OK : tare_index_list_add(set, arena, index, err);
+    }
+    for (size_t i = set->count; i > 0; i--) {
+        if (set->items[i - 1] == index) {
+            return TARE_OK;
+        }
+    }
+    return tare_index_list_add(set, arena, index, err);
 }
 
 static tare_status set_unite(tare_index_set *into, tare_arena *arena, const tare_index_set *from,
@@ -125,6 +167,7 @@ tare_status tare_mover_clone(tare_mover **out, tare_propagation *work, const tar
         TARE_TRY(tare_mover_list_add(&graph->hooks[copy->operators.items[i]].affected, arena, copy,
                                      err));
     }
+    work->change++;
     *out = copy;
     return tare_mover_list_add(&work->movers, arena, copy, err);
 }
@@ -140,11 +183,12 @@ void tare_mover_remove(tare_propagation *work, tare_mover *mover, bool keep_loca
     for (size_t i = 0; i < mover->operators.count; i++) {
         tare_mover_list_remove(&graph->hooks[mover->operators.items[i]].affected, mover);
     }
+    work->change++;
     if (!keep_location) {
         graph->hooks[mover->location].here = NULL;
     }
-    mover->edges.count = 0;
-    mover->hooks.count = 0;
+    mover->edges = (tare_index_set){.items = NULL};
+    mover->hooks = (tare_index_set){.items = NULL};
     mover->group = TARE_NO_GROUP;
     mover->table = SIZE_MAX;
     mover->removed = true;
@@ -168,6 +212,8 @@ tare_status tare_mover_go(tare_propagation *work, tare_mover *mover, const tare_
         TARE_TRY(tare_mover_list_add(&from->affected, work->arena, mover, err));
         TARE_TRY(tare_index_set_add(is_hook(from) ? &mover->hooks : &mover->operators, work->arena,
                                     edge->from, err));
+        work->change +=
+            from->kind == TARE_HOOK_OPERATOR && from->trait != TARE_TRAIT_PASS ? 1U : 0U;
         mover->path_length++;
         mover->location = edge->from;
     }
@@ -218,6 +264,7 @@ tare_status tare_mover_inherit(tare_propagation *work, tare_mover *heir, const t
             TARE_TRY(tare_mover_list_add(&to->affected, work->arena, heir, err));
         }
     }
+    work->change++;
     if (mover->shares_scale && mover->group != TARE_NO_GROUP) {
         if (heir->shares_scale && heir->group != TARE_NO_GROUP) {
             tare_group_merge(work, mover->group, heir->group);
@@ -261,9 +308,9 @@ tare_status tare_propagation_join(tare_propagation *work, const tare_mover_list 
     bool may_join = true;
     for (size_t i = 0; i < waiting->count; i++) {
         /* Since it began to wait, a concatenation below may have turned out to stay float. */
-        if (tare_mover_check_branch(work, waiting->items[i], branch) == TARE_MOVER_STOPS) {
-            may_join = false;
-        }
+        tare_transition next;
+        TARE_TRY(tare_mover_check_branch(&next, work, waiting->items[i], branch, err));
+        may_join = may_join && next != TARE_MOVER_STOPS;
     }
     tare_config_list *lists = tare_arena_array(work->arena, waiting->count, sizeof(*lists));
     if (lists == NULL) {

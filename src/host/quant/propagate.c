@@ -251,12 +251,12 @@ static tare_status propagation_step(bool *moved, tare_propagation *work, tare_er
 
 tare_status tare_propagation_run(tare_propagation *work, tare_arena *arena, tare_hook_graph *graph,
                                  bool symmetric, tare_error *err) {
-    *work = (tare_propagation){.graph = graph, .arena = arena, .symmetric = symmetric};
+    *work = (tare_propagation){.graph = graph, .arena = arena, .symmetric = symmetric, .change = 1};
     const size_t stack = graph->hook_count + graph->edge_count + 1;
     work->visited = tare_arena_array(arena, graph->hook_count, sizeof(*work->visited));
     work->stack = tare_arena_array(arena, stack, sizeof(*work->stack));
-    work->readers = tare_arena_array(arena, graph->hook_count, sizeof(*work->readers));
-    if (work->visited == NULL || work->stack == NULL || work->readers == NULL) {
+    work->verdicts = tare_arena_array(arena, graph->hook_count, sizeof(*work->verdicts));
+    if (work->visited == NULL || work->stack == NULL || work->verdicts == NULL) {
         return tare_fail_memory(err, stack * sizeof(*work->stack), "quantizer placement");
     }
     TARE_TRY(tare_propagation_find_outputs(work, err));

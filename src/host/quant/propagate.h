@@ -9,10 +9,13 @@
 #include "quant/hook_graph.h"
 #include "quant/setup.h"
 
-/** A set of indices, small as a rule. */
+/** A set of indices in order of arrival, small as a rule. */
 typedef struct tare_index_set {
     size_t *items;
     size_t count, capacity;
+    size_t *slots; /**< of sets that are not small: by hash, positions in items plus one; 0: free */
+    size_t slot_count; /**< a power of two */
+    size_t indexed;    /**< how many items the slots know */
 } tare_index_set;
 
 /** A quantizer that moves. */
@@ -31,6 +34,17 @@ typedef struct tare_mover {
     struct tare_mover *previous, *next; /**< in the queue */
 } tare_mover;
 
+/** What the readers below a branch say to every mover alike, as long as what they are affected by
+ * stays as it is. */
+typedef struct tare_branch_verdict {
+    size_t change;            /**< tare_propagation.change when it was reached; 0: not yet */
+    bool stops;               /**< a reader stays float */
+    bool partial;             /**< a reader counts only while everything below is quantized */
+    bool several;             /**< more than one mover affects the readers */
+    const tare_mover *only;   /**< the one that does, or NULL */
+    tare_index_set undecided; /**< concatenations that nothing affects yet */
+} tare_branch_verdict;
+
 /** The movers of a graph. */
 typedef struct tare_propagation {
     tare_hook_graph *graph;
@@ -45,10 +59,11 @@ typedef struct tare_propagation {
     size_t group_capacity;
     unsigned *visited; /**< per hook: the last walk that saw it */
     unsigned walk;
-    size_t *stack;          /**< of walks: one entry per hook and edge */
-    size_t *readers;        /**< of branch checks: one entry per hook */
-    tare_mover_list below;  /**< of waiting movers' checks */
-    bool *dominates_output; /**< per hook: an output is next below */
+    size_t *stack; /**< of walks: one entry per hook and edge */
+    size_t change; /**< counts, from 1, how often it changed which movers affect operators */
+    tare_branch_verdict *verdicts; /**< per hook */
+    tare_mover_list below;         /**< of waiting movers' checks */
+    bool *dominates_output;        /**< per hook: an output is next below */
 } tare_propagation;
 
 /** Starts a quantizer at every input that wants one and moves them until none can. */
@@ -89,8 +104,9 @@ TARE_MUST_CHECK tare_status tare_mover_check_way(tare_transition *out, tare_prop
                                                  bool cloned, tare_error *err);
 
 /** Whether `mover` may pass a hook that other readers branch off. */
-tare_transition tare_mover_check_branch(tare_propagation *work, const tare_mover *mover,
-                                        size_t branch);
+TARE_MUST_CHECK tare_status tare_mover_check_branch(tare_transition *out, tare_propagation *work,
+                                                    const tare_mover *mover, size_t branch,
+                                                    tare_error *err);
 
 /** The movers met first on every way down from a hook or operator that are queued, or are `also`;
  * each once. Overwrites the list. */
@@ -139,6 +155,9 @@ TARE_MUST_CHECK tare_status tare_group_new(size_t *out, tare_propagation *work, 
 void tare_group_merge(tare_propagation *work, size_t into, size_t from);
 TARE_MUST_CHECK tare_status tare_index_set_add(tare_index_set *set, tare_arena *arena, size_t index,
                                                tare_error *err);
+/** Adds an index that is known not to be in the set. */
+TARE_MUST_CHECK tare_status tare_index_list_add(tare_index_set *set, tare_arena *arena,
+                                                size_t index, tare_error *err);
 TARE_MUST_CHECK tare_status tare_propagation_enqueue(tare_propagation *work, tare_mover *mover,
                                                      tare_error *err);
 
