@@ -51,6 +51,19 @@ static int check_model(const tare_cli_command *command, const tare_cli_arguments
     return tare_cli_check_shapes(command, arguments, model);
 }
 
+/* The library's way to report a failed allocation is not part of its interface. */
+static tare_status new_views(tare_array_view **out, size_t count, const char *what,
+                             tare_error *err) {
+    *out = (tare_array_view *)calloc(count == 0 ? 1 : count, sizeof(**out));
+    if (*out == NULL) {
+        err->code = TARE_OUT_OF_MEMORY;
+        (void)snprintf(err->text, sizeof(err->text), "out of memory: %zu bytes for %s",
+                       count * sizeof(**out), what);
+        return TARE_OUT_OF_MEMORY;
+    }
+    return TARE_OK;
+}
+
 static tare_status run_arrays(tare_outcome **out, const tare_model *model, const char *path,
                               const tare_run_options *settings, tare_error *err) {
     tare_arrays *arrays = NULL;
@@ -60,9 +73,8 @@ static tare_status run_arrays(tare_outcome **out, const tare_model *model, const
         goto done;
     }
     const size_t count = tare_arrays_count(arrays);
-    views = (tare_array_view *)calloc(count == 0 ? 1 : count, sizeof(*views));
-    if (views == NULL) {
-        status = TARE_OUT_OF_MEMORY;
+    status = new_views(&views, count, "the inputs", err);
+    if (status != TARE_OK) {
         goto done;
     }
     for (size_t i = 0; i < count; i++) {
@@ -91,14 +103,15 @@ static tare_status run_dataset(tare_outcome **out, const tare_model *model,
 
 static tare_status write_outcome(const char *path, const tare_outcome *outcome, tare_error *err) {
     const size_t count = tare_outcome_count(outcome);
-    tare_array_view *views = (tare_array_view *)calloc(count == 0 ? 1 : count, sizeof(*views));
-    if (views == NULL) {
-        return TARE_OUT_OF_MEMORY;
+    tare_array_view *views = NULL;
+    tare_status status = new_views(&views, count, "the outputs", err);
+    if (status != TARE_OK) {
+        return status;
     }
     for (size_t i = 0; i < count; i++) {
         views[i] = tare_outcome_get(outcome, i);
     }
-    const tare_status status = tare_arrays_write(path, views, count, err);
+    status = tare_arrays_write(path, views, count, err);
     free(views);
     return status;
 }
