@@ -107,7 +107,7 @@ tare_status tare_calibration_plan(tare_session_limits *limits, tare_quantization
                                     .bytes_per_thread = tare_state_lane_bytes(&size->spec)};
     TARE_TRY(tare_workers_data_bytes(&limits->fixed_bytes, feed, threads, run, err));
     limits->fixed_bytes += tare_state_bytes(&size->spec, size->samples);
-    TARE_TRY(tare_session_plan(&q->session, limits, err));
+    TARE_TRY(tare_model_blame(q->model, tare_session_plan(&q->session, limits, err), err));
     tare_note(run, "memory plan: %s with %d threads",
               tare_bytes_text(total, sizeof total, tare_session_bytes(&q->session, limits)),
               q->session.threads);

@@ -192,7 +192,7 @@ static tare_status plan_and_describe(tare_report *report, tare_quantization *q,
                                   .memory_bytes = options->run.memory_bytes};
     TARE_TRY(tare_quantization_place(q, model, inputs->shapes, inputs->count, options, err));
     limits.watched = q->watched;
-    TARE_TRY(tare_session_plan(&q->session, &limits, err));
+    TARE_TRY(tare_model_blame(model, tare_session_plan(&q->session, &limits, err), err));
     TARE_TRY(tare_quantization_describe(report, q, err));
     list_quantizers(&report->text, &q->setup);
     return tare_session_describe(report, &q->session, &limits, err);

@@ -89,6 +89,13 @@ TARE_API const char *tare_model_output_name(const tare_model *model, size_t inde
     return index < model->graph.output_count ? model->graph.outputs[index]->name : NULL;
 }
 
+tare_status tare_model_blame(const tare_model *model, tare_status status, tare_error *err) {
+    if (status != TARE_OK) {
+        tare_error_prepend(err, "%s: ", model->path);
+    }
+    return status;
+}
+
 tare_status tare_report_new(tare_report **out, tare_error *err) {
     tare_report *report = calloc(1, sizeof *report);
     *out = report;

@@ -19,6 +19,11 @@ struct tare_report {
     char *json_text;
 };
 
+/** Puts the model's path in front of an error that is about the model, not about the data. Returns
+ * `status`, and does nothing when that is TARE_OK. */
+TARE_MUST_CHECK tare_status tare_model_blame(const tare_model *model, tare_status status,
+                                             tare_error *err);
+
 /** An empty report with an empty JSON object. */
 TARE_MUST_CHECK tare_status tare_report_new(tare_report **out, tare_error *err);
 

@@ -146,6 +146,7 @@ static tare_status bind_graph(tare_quantization *q, const tare_model *model,
                               const tare_run_options *run, tare_error *err) {
     const int64_t opset = tare_graph_opset(&model->graph, "");
 
+    q->model = model;
     tare_graph_release(&q->graph);
     TARE_TRY(tare_graph_clone(&q->graph, &model->graph, err));
     if (opset < q->target->opset) {
@@ -163,9 +164,9 @@ static tare_status bind_graph(tare_quantization *q, const tare_model *model,
     return TARE_OK;
 }
 
-tare_status tare_quantization_place(tare_quantization *q, const tare_model *model,
-                                    const tare_input_shape *shapes, size_t shape_count,
-                                    const tare_quantize_options *options, tare_error *err) {
+static tare_status place(tare_quantization *q, const tare_model *model,
+                         const tare_input_shape *shapes, size_t shape_count,
+                         const tare_quantize_options *options, tare_error *err) {
     const tare_placement_options placement = placement_of(options);
     int64_t *wishes = NULL;
     size_t folded;
@@ -180,9 +181,9 @@ tare_status tare_quantization_place(tare_quantization *q, const tare_model *mode
     return tare_pass_fold_batch_norm(&folded, &q->session.graph, q->watched, err);
 }
 
-tare_status tare_quantization_watch(tare_quantization *q, const tare_model *model,
-                                    const tare_input_shape *shapes, size_t shape_count,
-                                    const tare_quantize_options *options, tare_error *err) {
+static tare_status watch(tare_quantization *q, const tare_model *model,
+                         const tare_input_shape *shapes, size_t shape_count,
+                         const tare_quantize_options *options, tare_error *err) {
     static const tare_preset presets[] = {TARE_PRESET_PERFORMANCE, TARE_PRESET_MIXED};
     static const tare_model_type types[] = {TARE_MODEL_GENERIC, TARE_MODEL_TRANSFORMER};
     tare_placement_options placements[2] = {placement_of(options), {0}};
@@ -207,6 +208,18 @@ tare_status tare_quantization_watch(tare_quantization *q, const tare_model *mode
     q->setup = (tare_quantizer_setup){.target = q->target};
     TARE_TRY(make_points(q, wishes, err));
     return tare_pass_fold_batch_norm(&folded, &q->session.graph, q->watched, err);
+}
+
+tare_status tare_quantization_place(tare_quantization *q, const tare_model *model,
+                                    const tare_input_shape *shapes, size_t shape_count,
+                                    const tare_quantize_options *options, tare_error *err) {
+    return tare_model_blame(model, place(q, model, shapes, shape_count, options, err), err);
+}
+
+tare_status tare_quantization_watch(tare_quantization *q, const tare_model *model,
+                                    const tare_input_shape *shapes, size_t shape_count,
+                                    const tare_quantize_options *options, tare_error *err) {
+    return tare_model_blame(model, watch(q, model, shapes, shape_count, options, err), err);
 }
 
 static const char *scheme_text(const tare_quantizer_config *config) {

@@ -108,7 +108,8 @@ static tare_status finish(quantizing *z, const tare_range_set *set, const char *
     tare_onnx_write_options write = tare_onnx_write_options_default();
 
     TARE_TRY(describe_ranges(z->report, &z->q, set, err));
-    TARE_TRY(tare_qdq_insert(&z->q.graph, &z->q.setup, set->ranges, err));
+    TARE_TRY(tare_model_blame(z->model, tare_qdq_insert(&z->q.graph, &z->q.setup, set->ranges, err),
+                              err));
     restore_shapes(&z->q.graph, &z->model->graph);
     write.source = &z->model->graph;
     TARE_TRY(tare_onnx_write_with(&z->q.graph, path, &write, err));

@@ -11,8 +11,9 @@
 typedef struct tare_quantization {
     const tare_backend *backend;
     const tare_target *target;
-    tare_graph graph;     /**< the one to write: the model's, raised to the target's opset */
-    tare_session session; /**< a clone of it that is executed */
+    const tare_model *model; /**< what was placed; borrowed */
+    tare_graph graph;        /**< the one to write: the model's, raised to the target's opset */
+    tare_session session;    /**< a clone of it that is executed */
     tare_arena arena;
     tare_quantizer_setup setup;
     tare_stat_point *points; /**< one per watched tensor, in the order of the graph's values */
@@ -33,7 +34,7 @@ void tare_quantization_release(tare_quantization *q);
 /**
  * From the model to a bound session with quantizers placed: raises the opset, infers shapes, places
  * quantizers, folds BatchNormalization where no statistic is taken in between. Planning is left to
- * the caller.
+ * the caller. Errors begin with the model's path.
  */
 TARE_MUST_CHECK tare_status tare_quantization_place(tare_quantization *q, const tare_model *model,
                                                     const tare_input_shape *shapes,

@@ -122,11 +122,10 @@ done:
     if (status != TARE_OK) {
         tare_outcome_free(*out);
         *out = NULL;
-        tare_error_prepend(err, "%s: ", model->path);
     }
     tare_execution_free(execution);
     tare_session_release(&session);
     free(shapes);
     free(pointers);
-    return status;
+    return tare_model_blame(model, status, err);
 }

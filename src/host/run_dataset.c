@@ -9,6 +9,7 @@
 #include "workers.h"
 
 typedef struct join_job {
+    const tare_model *model;
     const tare_session *session;
     tare_outcome *outcome;
     size_t count;
@@ -90,7 +91,7 @@ static tare_status run_all(join_job *job, tare_session *session, const tare_feed
 
     limits.threads = limits.threads > 0 ? limits.threads : tare_processor_count();
     TARE_TRY(tare_workers_data_bytes(&limits.fixed_bytes, feed, limits.threads, options, err));
-    TARE_TRY(tare_session_plan(session, &limits, err));
+    TARE_TRY(tare_model_blame(job->model, tare_session_plan(session, &limits, err), err));
     TARE_TRY(tare_workers_run(&summary, session, feed, &what, options, err));
     if (summary.samples < job->count) {
         close_gaps(job, summary.samples);
@@ -105,7 +106,7 @@ TARE_API tare_status tare_model_run_dataset(tare_outcome **out, const tare_model
     tare_arena arena = {0};
     tare_session session;
     tare_feed feed = {0};
-    join_job job = {.session = &session};
+    join_job job = {.model = model, .session = &session};
     bool has_lock = false;
     tare_status status;
 
@@ -113,8 +114,9 @@ TARE_API tare_status tare_model_run_dataset(tare_outcome **out, const tare_model
     tare_session_init(&session);
     TARE_TRY_DONE(status, tare_registry_backend(&backend, options->device, err));
     TARE_TRY_DONE(status, tare_feed_open(&feed, dataset, &model->graph, UINT64_MAX, options, err));
-    TARE_TRY_DONE(status, tare_session_bind(&session, &model->graph, backend, feed.shapes,
-                                            feed.shape_count, err));
+    status =
+        tare_session_bind(&session, &model->graph, backend, feed.shapes, feed.shape_count, err);
+    TARE_TRY_DONE(status, tare_model_blame(model, status, err));
     TARE_TRY_DONE(status, tare_outcome_new(out, &session.graph, err));
     job.outcome = *out;
     job.count = feed.count;

@@ -38,13 +38,18 @@ class BadModel(program.Case):
         np.save(self.folder / "data.npy", networks.samples())
 
     def refuse(self, path, *words, timeout=60):
-        """All commands that read a model must refuse it, with these words."""
+        """All commands that read a model must refuse it, with its name and these words."""
         path = self.folder / path
         data = self.folder / "data.npy"
         out = self.folder / "out.onnx"
+        words = (path.name, *words)
         self.expect_error(1, words, "quantize", path, "--data", data, "-o", out, timeout=timeout)
+        self.expect_error(1, words, "calibrate", path, "--data", data, "-o", self.folder / "s", timeout=timeout)
         self.expect_error(
             1, words, "run", path, "--input", data, "--output", self.folder / "y.npz", timeout=timeout
+        )
+        self.expect_error(
+            1, words, "run", path, "--data", data, "--output", self.folder / "y.npz", timeout=timeout
         )
 
     def refuse_model(self, model, *words):
@@ -152,6 +157,15 @@ class BadModel(program.Case):
 
     def test_weight_that_does_not_fit(self):
         self.refuse_model(with_conv_weight(tensor_of("conv.weight", [8, 4, 3, 3], bytes(8 * 4 * 9 * 4))), "conv")
+
+    def test_plan_that_does_not_fit(self):
+        networks.save(networks.build(), self.folder / "good.onnx")
+        for command, out in (("quantize", "o.onnx"), ("calibrate", "s"), ("run", "y.npz")):
+            with self.subTest(command=command):
+                self.expect_error(
+                    1, ["good.onnx: ", "memory"], command, self.folder / "good.onnx", "--data",
+                    self.folder / "data.npy", "--output", self.folder / out, "--memory", "1K",
+                )
 
     def test_opset_of_the_future(self):
         model = networks.build()
