@@ -50,6 +50,31 @@ tare_status tare_outcome_reserve(tare_outcome *outcome, size_t index, const tare
     return tare_tensor_init(&outcome->tensors[index], desc->dtype, rank, dims, err);
 }
 
+tare_status tare_outcome_measure(uint64_t *bytes, const tare_graph *graph, int64_t repeat,
+                                 uint64_t samples, tare_error *err) {
+    /* Other parts of the plan are added to this, so the whole range is not free to use. */
+    const uint64_t limit = UINT64_MAX / 4;
+    *bytes = 0;
+    for (size_t i = 0; i < graph->output_count; i++) {
+        const tare_value *value = graph->outputs[i];
+        size_t whole = 0;
+        bool known = value->rank >= 0;
+        for (int k = 0; k < value->rank; k++) {
+            known = known && value->dims[k] >= 0;
+        }
+        if (!known || !tare_dims_bytes(&whole, value->dtype, value->rank, value->dims)) {
+            continue;
+        }
+        whole /= (size_t)repeat;
+        if (whole > 0 && samples > (limit - *bytes) / whole) {
+            return tare_fail(err, TARE_OUT_OF_MEMORY, "output '%s' of %llu samples is too large",
+                             value->name, (unsigned long long)samples);
+        }
+        *bytes += whole * samples;
+    }
+    return TARE_OK;
+}
+
 TARE_API size_t tare_outcome_count(const tare_outcome *outcome) {
     return outcome->count;
 }

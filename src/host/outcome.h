@@ -22,4 +22,12 @@ TARE_MUST_CHECK tare_status tare_outcome_reserve(tare_outcome *outcome, size_t i
                                                  const tare_desc *desc, uint64_t samples,
                                                  tare_error *err);
 
+/**
+ * Bytes that the results of `samples` samples take, for the memory plan, each a `repeat`-th of what
+ * one run of the bound `graph` gives. Outputs whose shape only the data decide count as nothing.
+ * TARE_OUT_OF_MEMORY when that is more than can be counted.
+ */
+TARE_MUST_CHECK tare_status tare_outcome_measure(uint64_t *bytes, const tare_graph *graph,
+                                                 int64_t repeat, uint64_t samples, tare_error *err);
+
 #endif

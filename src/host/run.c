@@ -111,6 +111,7 @@ TARE_API tare_status tare_model_run(tare_outcome **out, const tare_model *model,
     TARE_TRY_DONE(status, shapes_of(shapes, model, inputs, input_count, err));
     TARE_TRY_DONE(status,
                   tare_session_bind(&session, &model->graph, backend, shapes, input_count, err));
+    TARE_TRY_DONE(status, tare_outcome_measure(&limits.fixed_bytes, &session.graph, 1, 1, err));
     TARE_TRY_DONE(status, tare_session_plan(&session, &limits, err));
     for (size_t i = 0; i < session.graph.input_count; i++) {
         pointers[i] = data_of(shapes, inputs, input_count, session.graph.inputs[i]->name);

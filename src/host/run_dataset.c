@@ -88,9 +88,12 @@ static tare_status run_all(join_job *job, tare_session *session, const tare_feed
     tare_session_limits limits = {.threads = options->threads,
                                   .memory_bytes = options->memory_bytes};
     tare_run_summary summary;
+    uint64_t joined;
 
     limits.threads = limits.threads > 0 ? limits.threads : tare_processor_count();
     TARE_TRY(tare_workers_data_bytes(&limits.fixed_bytes, feed, limits.threads, options, err));
+    TARE_TRY(tare_outcome_measure(&joined, &session->graph, session->repeat, job->count, err));
+    limits.fixed_bytes += joined;
     TARE_TRY(tare_model_blame(job->model, tare_session_plan(session, &limits, err), err));
     TARE_TRY(tare_workers_run(&summary, session, feed, &what, options, err));
     if (summary.samples < job->count) {

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import networks
@@ -260,6 +260,35 @@ class BadData(program.Case):
             result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
         self.assertEqual(result.returncode, 1)
         self.assertIn("standard output", result.stderr)
+
+
+class JoinedOutputs(program.Case):
+    """What a run hands back counts in its memory plan: here some kilobytes become 100 MB."""
+
+    SIZE = 512
+
+    def setUp(self):
+        super().setUp()
+        nodes = [helper.make_node("Expand", ["input", "shape"], ["large"], "expand")]
+        shape = numpy_helper.from_array(np.array([1, 1, self.SIZE, self.SIZE]), "shape")
+        inputs = [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 1, 1, 1])]
+        outputs = [helper.make_tensor_value_info("large", TensorProto.FLOAT, ["N", 1, self.SIZE, self.SIZE])]
+        self.model = networks.save(networks.build(nodes, [shape], inputs=inputs, outputs=outputs), self.folder / "m.onnx")
+        np.save(self.folder / "data.npy", np.arange(100, dtype=np.float32).reshape(100, 1, 1, 1))
+
+    def arguments(self, way, *more):
+        return ["run", self.model, way, self.folder / "data.npy", "--output", self.folder / "y.npy", *more]
+
+    def test_limit(self):
+        for way in ("--input", "--data"):
+            with self.subTest(way=way):
+                self.expect_error(1, ["m.onnx: ", "memory"], *self.arguments(way, "--memory", "90M"))
+
+    def test_plan(self):
+        self.expect_done(*self.arguments("--data", "--memory", "140M", "--threads", "1"))
+        joined = np.load(self.folder / "y.npy")
+        self.assertEqual(joined.shape, (100, 1, self.SIZE, self.SIZE))
+        np.testing.assert_array_equal(joined[:, 0, -1, -1], np.arange(100, dtype=np.float32))
 
 
 if __name__ == "__main__":
