@@ -5,9 +5,7 @@
 """
 
 import json
-import os
 import random
-import re
 import resource
 import shutil
 import signal
@@ -336,26 +334,6 @@ class Kills(program.Case):
         # The last third first, then the others: another order of the images.
         self.run_to_end("s3.tare", "--resume", "--threads", 2)
         self.assertEqual((self.folder / "s3.tare").read_bytes(), whole)
-
-    def test_memory_does_not_grow_with_images(self):
-        """The same photographs under many names: only 16 bytes per image and tensor may come on top."""
-
-        def peak(name):
-            process = subprocess.Popen(self.arguments(name, "--threads", "2" if LONG else "1"))
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = status
-            self.assertEqual(status, 0)
-            return usage.ru_maxrss * 1024
-
-        few = peak("few.tare")
-        count = len(list(self.data.iterdir()))
-        for path in list(self.data.iterdir()):
-            for copy in range(19 if LONG else 4):
-                os.link(path, self.data / f"{path.stem}-{copy}{path.suffix}")
-        more = len(list(self.data.iterdir())) - count
-        report = json.loads(self.expect_done("state", self.folder / "few.tare", "--json", "-").stdout)
-        allowed = 3e6 + 16 * more * len(report["tensors"])
-        self.assertLess(peak("many.tare") - few, allowed)
 
 
 if __name__ == "__main__":
