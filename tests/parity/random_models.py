@@ -345,6 +345,16 @@ class Builder:
         return self.op("Softmax", [t]) if self.r.random() < 0.3 else t
 
 
+def live_nodes(nodes, outputs):
+    """The nodes that some output needs, and the names of all they read and make; exporters leave nothing dead."""
+    needed, kept = set(outputs), []
+    for node in reversed(nodes):
+        if needed & set(node.output):
+            kept.append(node)
+            needed |= set(node.input)
+    return kept[::-1], needed
+
+
 def make(seed):
     b = Builder(seed)
     r = b.r
@@ -375,13 +385,8 @@ def make(seed):
             continue
         b.outputs.append(b.head(m) if r.random() < 0.6 else m[0])
     b.outputs = list(dict.fromkeys(b.outputs)) or [b.op("Relu", [b.maps[0][0]])]
-    # What no output needs goes, as exporters leave nothing dead behind.
-    needed, kept = set(b.outputs), []
-    for n in reversed(b.nodes):
-        if needed & set(n.output):
-            kept.append(n)
-            needed |= set(n.input)
-    graph = helper.make_graph(kept[::-1], "random", [i for i in b.inputs if i.name in needed],
+    kept, needed = live_nodes(b.nodes, b.outputs)
+    graph = helper.make_graph(kept, "random", [i for i in b.inputs if i.name in needed],
                               [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in b.outputs],
                               [i for i in b.inits if i.name in needed])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
