@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tare run` against ONNX Runtime on random graphs; where the tolerance comes from stands in random_graphs.py."""
+"""`tare run` against ONNX Runtime on random graphs; where the tolerance comes from stands in random_graphs.py.
+
+With many more graphs than by default (TARE_GRAPHS) about one in 200 turns up that normalizes numbers which are equal
+but for their last bits, or subtracts them; such a finding is to be looked at, not a fault by itself.
+"""
 
 import os
 
@@ -24,7 +28,8 @@ class RandomGraphs(reference.Case):
                 for name, array in theirs.items():
                     error = reference.difference(ours[name], array)
                     worst = max(worst, (error / max(tolerance, random_graphs.UNIT_ROUNDOFF), seed), key=lambda pair: pair[0])
-                    self.assertLessEqual(error, tolerance, f"output '{name}' of {[n.op_type for n in model.graph.node]}")
+                    operators = [node.op_type for node in model.graph.node]
+                    self.assertLessEqual(error, tolerance, f"output '{name}' of {operators}")
         print(f"{COUNT} graphs, {len(refused)} refused by ONNX Runtime; "
               f"largest error {worst[0]:.2g} of the tolerance, of seed {worst[1]}")
         self.assertLess(len(refused), COUNT / 20, f"too few graphs are compared; refused: {refused}")
