@@ -38,7 +38,7 @@ static size_t *slot_find(const tare_index_set *set, size_t index) {
 /* Lets the slots know all items: at most half of them are taken. */
 static tare_status set_index(tare_index_set *set, tare_arena *arena, tare_error *err) {
     if (set->slot_count < 2 * set->capacity) {
-        size_t count = 4 * SMALL_SET;
+        size_t count = (size_t)4 * SMALL_SET;
         while (count < 4 * set->capacity) {
             count *= 2;
         }
