@@ -132,26 +132,27 @@ TARE_API void tare_report_free(tare_report *report) {
     }
 }
 
-void tare_note(const tare_run_options *options, const char *fmt, ...) {
+static void pass_line(const tare_run_options *options, tare_note_level level, const char *fmt,
+                      va_list args) {
     char line[1024];
-    va_list args;
     if (options != NULL && options->note != NULL) {
-        va_start(args, fmt);
         (void)vsnprintf(line, sizeof line, fmt, args);
-        va_end(args);
-        options->note(options->user, TARE_NOTE_INFO, line);
+        options->note(options->user, level, line);
     }
 }
 
-void tare_warn(const tare_run_options *options, const char *fmt, ...) {
-    char line[1024];
+void tare_note(const tare_run_options *options, const char *fmt, ...) {
     va_list args;
-    if (options != NULL && options->note != NULL) {
-        va_start(args, fmt);
-        (void)vsnprintf(line, sizeof line, fmt, args);
-        va_end(args);
-        options->note(options->user, TARE_NOTE_WARNING, line);
-    }
+    va_start(args, fmt);
+    pass_line(options, TARE_NOTE_INFO, fmt, args);
+    va_end(args);
+}
+
+void tare_warn(const tare_run_options *options, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    pass_line(options, TARE_NOTE_WARNING, fmt, args);
+    va_end(args);
 }
 
 const char *tare_bytes_text(char *text, size_t capacity, uint64_t bytes) {

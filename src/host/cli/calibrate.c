@@ -80,13 +80,7 @@ done:
 }
 
 static int run(const tare_cli_command *command, const tare_cli_arguments *arguments) {
-    if (tare_cli_is_same_file(arguments->model, arguments->output)) {
-        return tare_cli_fail_usage(command, "--output '%s' is the model itself", arguments->output);
-    }
-    int code = tare_cli_check_output(arguments->output);
-    if (code == TARE_CLI_EXIT_OK) {
-        code = tare_cli_check_output(arguments->json);
-    }
+    const int code = tare_cli_check_outputs(command, arguments);
     return code == TARE_CLI_EXIT_OK ? calibrate(command, arguments) : code;
 }
 

@@ -88,6 +88,14 @@ int tare_cli_check_output(const char *path) {
     return code;
 }
 
+int tare_cli_check_outputs(const tare_cli_command *command, const tare_cli_arguments *arguments) {
+    if (tare_cli_is_same_file(arguments->model, arguments->output)) {
+        return tare_cli_fail_usage(command, "--output '%s' is the model itself", arguments->output);
+    }
+    const int code = tare_cli_check_output(arguments->output);
+    return code == TARE_CLI_EXIT_OK ? tare_cli_check_output(arguments->json) : code;
+}
+
 static int write_json(const char *path, const char *json) {
     FILE *file = fopen(path, "wb");
     if (file == NULL) {

@@ -142,14 +142,19 @@ static void for_each(const tare_run *run, one_function one) {
     }
 }
 
+/* Whether neighbours share a scale in runs long enough for a loop over each to pay. */
+static bool goes_by_rows(const quantize_state *state) {
+    const bool bytes =
+        state->code->dtype == TARE_DTYPE_UINT8 || state->code->dtype == TARE_DTYPE_INT8;
+    return bytes && state->block == 0 && state->view.inner >= 8;
+}
+
 static tare_status quantize_run(const tare_run *run, tare_error *err) {
     const quantize_state *state = run->private_data;
     const tare_axis_view *view = &state->view;
-    const bool bytes =
-        state->code->dtype == TARE_DTYPE_UINT8 || state->code->dtype == TARE_DTYPE_INT8;
 
     TARE_UNUSED(err);
-    if (!bytes || state->block != 0 || view->inner < 8) {
+    if (!goes_by_rows(state)) {
         for_each(run, quantize_one);
         return TARE_OK;
     }
@@ -177,11 +182,9 @@ ROW(int8_t)
 static tare_status dequantize_run(const tare_run *run, tare_error *err) {
     const quantize_state *state = run->private_data;
     const tare_axis_view *view = &state->view;
-    const bool bytes =
-        state->code->dtype == TARE_DTYPE_UINT8 || state->code->dtype == TARE_DTYPE_INT8;
 
     TARE_UNUSED(err);
-    if (!bytes || state->block != 0 || view->inner < 8) {
+    if (!goes_by_rows(state)) {
         for_each(run, dequantize_one);
         return TARE_OK;
     }
