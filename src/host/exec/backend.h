@@ -11,6 +11,11 @@
 
 #include "ir/graph.h"
 
+/** An opened device, and a queue of work for it; only backends with a memory of their own have them
+ * (exec/device.h). */
+typedef struct tare_device tare_device;
+typedef struct tare_queue tare_queue;
+
 /** How the elements of a value lie in memory. dims are always in ONNX's order. */
 typedef enum tare_layout {
     TARE_LAYOUT_PLAIN,        /**< row-major in the order of dims */
@@ -64,6 +69,7 @@ typedef struct tare_epilogue {
 
 /** What prepare gets and fills. */
 typedef struct tare_prepare {
+    tare_device *device;   /**< NULL when the backend computes in host memory */
     const tare_node *node; /**< for messages */
     const void *attrs;     /**< the operator's typed attributes (ops/attrs.h) */
     size_t input_count;
@@ -77,10 +83,13 @@ typedef struct tare_prepare {
     void *private_data;   /**< the row's private_size bytes, zeroed */
     size_t scratch_bytes; /**< out: scratch memory that run needs, aligned to 64 */
     size_t weight_bytes; /**< out: memory that prepare allocated (packed weights), for the report */
+    uint64_t unread;     /**< out: bit i: run does not look at input i, a constant that prepare has
+                            taken over. On a device such a constant is not uploaded */
 } tare_prepare;
 
 /** What run gets. Pointers are NULL for operands that are left out. */
 typedef struct tare_run {
+    tare_queue *queue; /**< where the work goes; NULL: it is done when run returns */
     const void *private_data;
     const void *const *inputs; /**< the node's inputs (constants too), then one per ADD epilogue */
     void *const *outputs;
@@ -103,6 +112,12 @@ typedef struct tare_kernel {
     tare_status (*run)(const tare_run *run, tare_error *err);
     void (*release)(void *private_data); /**< NULL allowed; called also after a failed prepare */
 } tare_kernel;
+
+/** What one sample of one value is reduced to. Only finite elements enter min and max. */
+typedef struct tare_reduce_record {
+    float min, max; /**< +inf, -inf when there is no finite element; zeros are +0 */
+    uint64_t elements, zeros, nan, positive_infinity, negative_infinity;
+} tare_reduce_record;
 
 /** What min and max of one sample of one value are reduced to. NaN take no part in min and max. */
 typedef struct tare_range_record {
@@ -139,6 +154,8 @@ typedef struct tare_backend {
     /** Reduces one operand behind the kernel that produced it. */
     tare_status (*range)(tare_range_record *out, const tare_range_request *request,
                          tare_error *err);
+    /** NULL: it computes in host memory. */
+    const struct tare_device_functions *device;
 } tare_backend;
 
 /** Row number `nth` (from 0, in order of preference) among the rows called `name`, or NULL. */
