@@ -9,8 +9,8 @@
 
 #include "cpu/element.h"
 #include "cpu/kernels.h"
-#include "cpu/nest.h"
 #include "cpu/vector.h"
+#include "exec/nest.h"
 #include "ops/attrs.h"
 
 /* Elements of an operand that are gathered or repeated on the stack at a time. */

@@ -3,8 +3,8 @@
 #include <math.h>
 
 #include "cpu/kernels.h"
-#include "cpu/nest.h"
 #include "cpu/vector.h"
+#include "exec/nest.h"
 #include "ops/attrs.h"
 
 /* An operand seen as samples x channels x positions. */

@@ -5,7 +5,7 @@
 
 #include "cpu/element.h"
 #include "cpu/kernels.h"
-#include "cpu/nest.h"
+#include "exec/nest.h"
 #include "ops/attrs.h"
 
 /* Part of an output row: `count` elements from `first` on, `step` apart; first -1: the fill value.

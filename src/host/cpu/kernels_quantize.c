@@ -4,8 +4,8 @@
 
 #include "cpu/element.h"
 #include "cpu/kernels.h"
-#include "cpu/nest.h"
 #include "cpu/vector.h"
+#include "exec/nest.h"
 #include "ops/attrs.h"
 
 typedef struct quantize_state {

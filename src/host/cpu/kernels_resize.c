@@ -4,9 +4,9 @@
 
 #include "cpu/element.h"
 #include "cpu/kernels.h"
-#include "cpu/nest.h"
-#include "cpu/resample.h"
 #include "cpu/vector.h"
+#include "exec/nest.h"
+#include "exec/resample.h"
 
 /* One pass along an axis of the memory order. */
 typedef struct pass {

@@ -5,7 +5,7 @@
 
 #include "cpu/element.h"
 #include "cpu/kernels.h"
-#include "cpu/nest.h"
+#include "exec/nest.h"
 #include "ops/attrs.h"
 
 typedef struct where_state {

@@ -3,8 +3,8 @@
 #include <math.h>
 
 #include "cpu/kernels.h"
-#include "cpu/nest.h"
 #include "cpu/vector.h"
+#include "exec/nest.h"
 #include "ops/attrs.h"
 
 /* Neighbouring columns that are worked on together when the axis is not innermost. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Loop nests over operands of one broadcast shape, in the memory order of the output. */
-#ifndef TARE_CPU_NEST_H
-#define TARE_CPU_NEST_H
+#ifndef TARE_EXEC_NEST_H
+#define TARE_EXEC_NEST_H
 
 #include "exec/backend.h"
 

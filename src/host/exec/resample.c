@@ -5,7 +5,7 @@
  * Positions are computed in float32, as runtimes do: where a position falls on a whole number only
  * thanks to rounding, nearest neighbour must fall with them.
  */
-#include "cpu/resample.h"
+#include "exec/resample.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Which input elements an output element of Resize comes from, along one axis. */
-#ifndef TARE_CPU_RESAMPLE_H
-#define TARE_CPU_RESAMPLE_H
+#ifndef TARE_EXEC_RESAMPLE_H
+#define TARE_EXEC_RESAMPLE_H
 
 #include "ops/attrs.h"
 

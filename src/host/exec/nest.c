@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Loop nests over operands of one broadcast shape, in the memory order of the output. */
-#include "cpu/nest.h"
+#include "exec/nest.h"
 
 #include <string.h>
 
