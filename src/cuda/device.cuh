@@ -25,6 +25,13 @@ __device__ static inline float tare_half_to_float(uint16_t bits) {
     asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
     return value;
 }
+
+// To nearest, ties to even; beyond the largest float16 infinite.
+__device__ static inline uint16_t tare_float_to_half(float value) {
+    uint16_t bits;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+    return bits;
+}
 #endif
 
 // Element types: what is stored, and how 16 bytes of it become floats.

@@ -13,6 +13,7 @@
 #define __global__
 #define __device__
 #define __launch_bounds__(...)
+#define __grid_constant__
 
 struct dim3 {
     unsigned x, y, z;
@@ -179,5 +180,6 @@ static inline uint32_t max(uint32_t a, uint32_t b) {
 }
 
 extern "C" float tare_half_to_float(uint16_t bits);
+extern "C" uint16_t tare_float_to_half(float value);
 
 #endif

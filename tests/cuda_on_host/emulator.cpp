@@ -406,6 +406,24 @@ float tare_half_to_float(uint16_t bits) {
     return std::copysign(magnitude, bits >> 15 != 0 ? -1.0F : 1.0F);
 }
 
+// Every step but one is exact: nearbyint() rounds ties to even at the quantum of the result.
+uint16_t tare_float_to_half(float value) {
+    const unsigned sign = std::signbit(value) ? 0x8000U : 0U;
+    const float magnitude = std::fabs(value);
+    if (std::isnan(value)) {
+        return 0x7fffU;
+    }
+    if (magnitude >= 65520.0F) {
+        return static_cast<uint16_t>(sign | 0x7c00U);
+    }
+    const int exponent = magnitude < 0x1p-14F ? -14 : std::ilogb(magnitude);
+    // A sum, since rounding up to the next power of two carries into the exponent.
+    const float steps = std::nearbyint(std::ldexp(magnitude, 10 - exponent));
+    const unsigned bits =
+        (static_cast<unsigned>(exponent + 14) << 10) + static_cast<unsigned>(steps);
+    return static_cast<uint16_t>(sign | bits);
+}
+
 emulator_settings emulator_defaults(void) {
     return {EMULATOR_SCHEDULE_ASCENDING, 1, 2, 228 * 1024, 0, nullptr};
 }

@@ -51,8 +51,9 @@ const char *emulator_failure(void);
 /** The barriers ("file:line") met since the program began; the name of number `index` or NULL. */
 const char *emulator_barrier(size_t index);
 
-/** What the kernels use in place of the device's instruction. */
+/** What the kernels use in place of the device's instructions. */
 float tare_half_to_float(uint16_t bits);
+uint16_t tare_float_to_half(float value);
 
 #ifdef __cplusplus
 }

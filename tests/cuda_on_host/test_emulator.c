@@ -2,6 +2,7 @@
 /** The emulator sees the faults that it is there to see, and runs a right kernel rightly. */
 #include <criterion/criterion.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,29 @@ Test(emulator, converts_every_half) {
         cr_assert(reference_bits(got) == reference_bits(wanted) || (got != got && wanted != wanted),
                   "%04x: %a, expected %a", bits, (double)got, (double)wanted);
     }
+}
+
+static void expect_half(float value, uint32_t wanted) {
+    const uint16_t got = tare_float_to_half(value);
+    cr_assert_eq(got, wanted, "%a: %04x, expected %04x", (double)value, got, wanted);
+}
+
+/* Every half comes back, and between two of them the middle decides. */
+Test(emulator, rounds_to_halves) {
+    for (uint32_t bits = 0; bits < 0x7c00U; bits++) {
+        const uint16_t half = (uint16_t)bits;
+        const float low = reference_element(TARE_DTYPE_FLOAT16, &half, 0);
+        const float step = ldexpf(1.0F, (bits >> 10) < 1 ? -24 : (int)(bits >> 10) - 25);
+        const float middle = low + step / 2;
+        expect_half(low, bits);
+        expect_half(-low, bits | 0x8000U);
+        expect_half(middle, bits + (bits & 1U));
+        expect_half(nextafterf(middle, 0.0F), bits);
+        expect_half(-nextafterf(middle, INFINITY), (bits + 1) | 0x8000U);
+    }
+    expect_half(INFINITY, 0x7c00U);
+    expect_half(-3e38F, 0xfc00U);
+    expect_half(NAN, 0x7fffU);
 }
 
 /* Tensors that reach every barrier of every kernel more than once per block. */

@@ -5,7 +5,7 @@
 
 #include "exec/backend.h"
 
-#define TARE_NEST_OPERANDS 4
+#define TARE_NEST_OPERANDS 8
 
 /** Axes of size one are gone and neighbours that all operands walk alike are merged, so that equal
  * shapes become one row. Operand 0 is the output. */
