@@ -34,7 +34,7 @@ __device__ static inline uint16_t tare_float_to_half(float value) {
 }
 #endif
 
-// Element types: what is stored, and how 16 bytes of it become floats.
+// Element types: what is stored, and how 16 bytes of it become floats and back.
 struct tare_element_float {
     typedef uint32_t stored;
     static constexpr int width = TARE_STATS_VECTOR_BYTES / sizeof(stored);
@@ -49,6 +49,14 @@ struct tare_element_float {
         for (int i = 0; i < 4; i++) {
             out[i] = value(words[i]);
         }
+    }
+
+    __device__ static stored bits(float value) {
+        return __float_as_uint(value);
+    }
+
+    __device__ static uint4 pack(const float (&in)[width]) {
+        return {bits(in[0]), bits(in[1]), bits(in[2]), bits(in[3])};
     }
 };
 
@@ -67,6 +75,19 @@ struct tare_element_half {
             out[2 * i] = value(static_cast<stored>(words[i] & 0xffffU));
             out[2 * i + 1] = value(static_cast<stored>(words[i] >> 16));
         }
+    }
+
+    __device__ static stored bits(float value) {
+        return tare_float_to_half(value);
+    }
+
+    __device__ static uint4 pack(const float (&in)[width]) {
+        uint32_t words[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            words[i] = bits(in[2 * i]) | static_cast<uint32_t>(bits(in[2 * i + 1])) << 16;
+        }
+        return {words[0], words[1], words[2], words[3]};
     }
 };
 
