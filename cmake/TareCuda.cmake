@@ -1,8 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-# Decides whether the CUDA kernels are built: TARE_CUDA_BUILD, and TARE_CUDA_REASON when they are not.
+# Decides whether the CUDA backend is built: TARE_CUDA_BUILD, and TARE_CUDA_REASON when it is not. TARE_CUDA_INCLUDE_DIR,
+# the headers of CUDA, cuDNN and cuBLASLt, is looked for in any case: the tests on the CPU need them too.
 
 find_program(TARE_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin /usr/local/cuda/bin DOC "The CUDA compiler")
 set(TARE_CUDA_ARCHITECTURES 80 86 89 90 100 120 CACHE STRING "Compute capabilities to compile for, ascending")
+
+find_path(TARE_CUDA_INCLUDE_DIR cudnn.h HINTS $ENV{CUDA_HOME}/include /usr/local/cuda/include
+  DOC "The headers of CUDA, cuDNN and cuBLASLt")
+find_library(TARE_CUDART_STATIC libcudart_static.a HINTS $ENV{CUDA_HOME}/lib64 /usr/local/cuda/lib64
+  DOC "The static CUDA runtime")
+foreach(header cuda_runtime_api.h cublasLt.h)
+  if(TARE_CUDA_INCLUDE_DIR AND NOT EXISTS ${TARE_CUDA_INCLUDE_DIR}/${header})
+    message(STATUS "${TARE_CUDA_INCLUDE_DIR} has cudnn.h and no ${header}")
+    set(TARE_CUDA_INCLUDE_DIR "")
+  endif()
+endforeach()
 
 # Whether nvcc accepts the host's compiler and knows the newest architecture; asked once per build folder.
 function(tare_try_nvcc works)
@@ -31,6 +43,10 @@ elseif(TARE_CUDA STREQUAL "AUTO" AND (TARE_SANITIZE OR TARE_FUZZ))
   set(TARE_CUDA_REASON "TARE_CUDA is AUTO in a build with sanitizers")
 elseif(NOT TARE_NVCC)
   set(TARE_CUDA_REASON "nvcc was not found; TARE_NVCC or CUDA_HOME says where it is")
+elseif(NOT TARE_CUDA_INCLUDE_DIR)
+  set(TARE_CUDA_REASON "cudnn.h was not found beside CUDA's headers; TARE_CUDA_INCLUDE_DIR or CUDA_HOME says where it is")
+elseif(NOT TARE_CUDART_STATIC)
+  set(TARE_CUDA_REASON "libcudart_static.a was not found; TARE_CUDART_STATIC or CUDA_HOME says where it is")
 else()
   tare_try_nvcc(works)
   if(works)
@@ -43,5 +59,5 @@ endif()
 if(NOT TARE_CUDA_BUILD AND TARE_CUDA STREQUAL "ON")
   message(FATAL_ERROR "TARE_CUDA is ON, but ${TARE_CUDA_REASON}")
 elseif(NOT TARE_CUDA_BUILD)
-  message(STATUS "No CUDA kernels: ${TARE_CUDA_REASON}")
+  message(STATUS "No CUDA backend: ${TARE_CUDA_REASON}")
 endif()

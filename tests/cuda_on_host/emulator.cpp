@@ -10,10 +10,22 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
+#include <mutex>
 #include <string>
 #include <vector>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#ifdef SANITIZED
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 #if !defined(__x86_64__)
 #error "the emulator switches stacks in x86-64 assembly"
@@ -44,6 +56,31 @@ asm(".text\n"
 
 namespace {
 
+// What AddressSanitizer is told of the change to another stack; nothing in a build without it.
+void switch_begins(void **save, const void *bottom, size_t size) {
+#ifdef SANITIZED
+    __sanitizer_start_switch_fiber(save, bottom, size);
+#else
+    (void)save, (void)bottom, (void)size;
+#endif
+}
+
+void switch_ends(void *saved, const void **bottom, size_t *size) {
+#ifdef SANITIZED
+    __sanitizer_finish_switch_fiber(saved, bottom, size);
+#else
+    (void)saved, (void)bottom, (void)size;
+#endif
+}
+
+void clean_stack(char *stack, size_t size) {
+#ifdef SANITIZED
+    ASAN_UNPOISON_MEMORY_REGION(stack, size);
+#else
+    (void)stack, (void)size;
+#endif
+}
+
 constexpr size_t stack_bytes = 64 * 1024;
 constexpr size_t static_shared_limit = 48 * 1024;
 constexpr int lanes = 32;
@@ -56,6 +93,7 @@ struct fiber {
     void *fake_stack = nullptr;
     state now = state::ready;
     emulator::place place;
+    unsigned index = 0;         // in the block
     const char *site = nullptr; // where it waits
     size_t arrays = 0;          // shared arrays declared so far
 };
@@ -71,7 +109,6 @@ struct warp {
 struct machine {
     emulator_settings settings = emulator_defaults();
     std::string failure;
-    cudaError_t status = cudaSuccess;
     int launches = 0;
     uint64_t random = 0;
     std::map<const void *, size_t> dynamic_limits;
@@ -93,6 +130,8 @@ struct machine {
 };
 
 machine m;
+std::mutex one_launch; // held by the thread whose launch runs
+thread_local cudaError_t last_status = cudaSuccess;
 
 uint32_t draw(uint32_t below) {
     m.random = m.random * 6364136223846793005ULL + 1442695040888963407ULL;
@@ -103,14 +142,13 @@ uint32_t draw(uint32_t below) {
 void leave() {
     fiber *self = m.running;
     const bool ends = self->now == state::done;
-    __sanitizer_start_switch_fiber(ends ? nullptr : &self->fake_stack, m.scheduler_bottom,
-                                   m.scheduler_size);
+    switch_begins(ends ? nullptr : &self->fake_stack, m.scheduler_bottom, m.scheduler_size);
     emulator_switch(&self->pointer, m.scheduler);
-    __sanitizer_finish_switch_fiber(self->fake_stack, &m.scheduler_bottom, &m.scheduler_size);
+    switch_ends(self->fake_stack, &m.scheduler_bottom, &m.scheduler_size);
 }
 
 void enter_fiber() {
-    __sanitizer_finish_switch_fiber(nullptr, &m.scheduler_bottom, &m.scheduler_size);
+    switch_ends(nullptr, &m.scheduler_bottom, &m.scheduler_size);
     (*m.body)();
     m.running->now = state::done;
     leave();
@@ -119,18 +157,28 @@ void enter_fiber() {
 
 void resume(fiber &next) {
     m.running = &next;
-    __sanitizer_start_switch_fiber(&m.scheduler_fake_stack, next.stack.get(), stack_bytes);
+    switch_begins(&m.scheduler_fake_stack, next.stack.get(), stack_bytes);
     emulator_switch(&m.scheduler, next.pointer);
-    __sanitizer_finish_switch_fiber(m.scheduler_fake_stack, nullptr, nullptr);
+    switch_ends(m.scheduler_fake_stack, nullptr, nullptr);
     m.running = nullptr;
 }
 
-void prepare(fiber &fresh, unsigned index, const emulator::shape &shape, unsigned block) {
+// Number `index` of a box whose first axis runs fastest.
+dim3 unfold(uint64_t index, const dim3 &box) {
+    return {static_cast<unsigned>(index % box.x), static_cast<unsigned>(index / box.x % box.y),
+            static_cast<unsigned>(index / box.x / box.y)};
+}
+
+uint64_t volume(const dim3 &box) {
+    return static_cast<uint64_t>(box.x) * box.y * box.z;
+}
+
+void prepare(fiber &fresh, unsigned index, const emulator::shape &shape, uint64_t block) {
     if (fresh.stack == nullptr) {
         fresh.stack = std::make_unique<char[]>(stack_bytes);
     }
     // Frames of a fiber that was given up, or that never returned, are still marked.
-    ASAN_UNPOISON_MEMORY_REGION(fresh.stack.get(), stack_bytes);
+    clean_stack(fresh.stack.get(), stack_bytes);
     uintptr_t top = reinterpret_cast<uintptr_t>(fresh.stack.get()) + stack_bytes;
     top -= top % 16;
     void **words = reinterpret_cast<void **>(top) - 8;
@@ -141,7 +189,9 @@ void prepare(fiber &fresh, unsigned index, const emulator::shape &shape, unsigne
     fresh.now = state::ready;
     fresh.site = nullptr;
     fresh.arrays = 0;
-    fresh.place = {{index, 0, 0}, {block, 0, 0}, {shape.threads, 1, 1}, {shape.blocks, 1, 1}};
+    fresh.index = index;
+    fresh.place = {unfold(index, shape.threads), unfold(block, shape.blocks), shape.threads,
+                   shape.blocks};
 }
 
 void note_failure(const char *format, va_list arguments) {
@@ -150,7 +200,7 @@ void note_failure(const char *format, va_list arguments) {
     if (m.failure.empty()) {
         m.failure = text;
     }
-    m.status = cudaErrorLaunchFailure;
+    last_status = cudaErrorLaunchFailure;
     m.stopped = true;
 }
 
@@ -202,8 +252,8 @@ bool open_barrier() {
         }
     }
     if (stray != nullptr) {
-        note_failure("thread %u waits at the barrier %s, thread %u at %s", first->place.thread.x,
-                     first->site, stray->place.thread.x, stray->site);
+        note_failure("thread %u waits at the barrier %s, thread %u at %s", first->index,
+                     first->site, stray->index, stray->site);
     } else if (waiting != m.fibers.size()) {
         note_failure("%zu threads wait at barriers, %zu in warp collectives, %zu have ended",
                      waiting, m.fibers.size() - waiting - done, done);
@@ -215,15 +265,16 @@ bool open_barrier() {
     return !m.stopped;
 }
 
-void run_block(const emulator::shape &shape, unsigned block) {
-    m.fibers.resize(shape.threads);
-    m.warps.assign((shape.threads + lanes - 1) / lanes, warp());
+void run_block(const emulator::shape &shape, uint64_t block) {
+    const unsigned threads = static_cast<unsigned>(volume(shape.threads));
+    m.fibers.resize(threads);
+    m.warps.assign((threads + lanes - 1) / lanes, warp());
     m.arrays.clear();
     m.shared_used = shape.shared_bytes;
     m.dynamic.assign(shape.shared_bytes, static_cast<char>(0xff));
     m.dynamic.shrink_to_fit();
-    m.last = shape.threads - 1;
-    for (unsigned i = 0; i < shape.threads; i++) {
+    m.last = threads - 1;
+    for (unsigned i = 0; i < threads; i++) {
         prepare(m.fibers[i], i, shape, block);
     }
     while (!m.stopped) {
@@ -239,15 +290,23 @@ void run_block(const emulator::shape &shape, unsigned block) {
     }
 }
 
-std::vector<unsigned> block_order(unsigned blocks) {
-    std::vector<unsigned> order(blocks);
-    for (unsigned i = 0; i < blocks; i++) {
+std::vector<uint64_t> block_order(uint64_t blocks) {
+    std::vector<uint64_t> order(blocks);
+    for (uint64_t i = 0; i < blocks; i++) {
         order[i] = m.settings.schedule == EMULATOR_SCHEDULE_DESCENDING ? blocks - 1 - i : i;
     }
-    for (unsigned i = blocks; m.settings.schedule == EMULATOR_SCHEDULE_RANDOM && i > 1; i--) {
-        std::swap(order[i - 1], order[draw(i)]);
+    for (uint64_t i = blocks; m.settings.schedule == EMULATOR_SCHEDULE_RANDOM && i > 1; i--) {
+        std::swap(order[i - 1], order[draw(static_cast<uint32_t>(i))]);
     }
     return order;
+}
+
+// What a device takes: the limits of compute capability 8.0 and later.
+bool launchable(const emulator::shape &shape, size_t dynamic_limit) {
+    const uint64_t threads = volume(shape.threads);
+    return volume(shape.blocks) > 0 && threads > 0 && threads <= 1024 && threads % lanes == 0 &&
+           shape.threads.z <= 64 && shape.blocks.x <= 0x7fffffffU && shape.blocks.y <= 65535 &&
+           shape.blocks.z <= 65535 && shape.shared_bytes <= dynamic_limit;
 }
 
 } // namespace
@@ -256,6 +315,10 @@ namespace emulator {
 
 const place &here() {
     return m.running->place;
+}
+
+unsigned lane() {
+    return m.running->index % lanes;
 }
 
 void fail(const char *format, ...) {
@@ -268,26 +331,27 @@ void fail(const char *format, ...) {
 }
 
 void launch(const void *kernel, const shape &shape, const std::function<void()> &body) {
+    const std::lock_guard<std::mutex> alone(one_launch);
     const auto raised = m.dynamic_limits.find(kernel);
     m.shared_limit =
         raised == m.dynamic_limits.end() ? static_shared_limit : m.settings.shared_bytes - 1024;
     m.launches++;
     if (m.launches == m.settings.refused_launch) {
-        m.status = cudaErrorLaunchFailure;
+        last_status = cudaErrorLaunchFailure;
         return;
     }
     const size_t most = raised == m.dynamic_limits.end() ? static_shared_limit : raised->second;
-    if (shape.blocks == 0 || shape.threads == 0 || shape.threads > 1024 ||
-        shape.threads % lanes != 0 || shape.shared_bytes > most) {
-        note_failure(
-            "a grid of %u blocks of %u threads with %zu bytes of shared memory (limit %zu)",
-            shape.blocks, shape.threads, shape.shared_bytes, most);
-        m.status = cudaErrorInvalidValue;
+    if (!launchable(shape, most)) {
+        note_failure("a grid of %u x %u x %u blocks of %u x %u x %u threads with %zu bytes of "
+                     "shared memory (limit %zu)",
+                     shape.blocks.x, shape.blocks.y, shape.blocks.z, shape.threads.x,
+                     shape.threads.y, shape.threads.z, shape.shared_bytes, most);
+        last_status = cudaErrorInvalidValue;
         return;
     }
     m.stopped = false;
     m.body = &body;
-    for (unsigned block : block_order(shape.blocks)) {
+    for (uint64_t block : block_order(volume(shape.blocks))) {
         run_block(shape, block);
         if (m.stopped) {
             return;
@@ -329,7 +393,7 @@ void barrier(const char *site) {
 
 void exchange(uint64_t (&out)[32], uint32_t mask, uint64_t mine, const char *site) {
     fiber *self = m.running;
-    const unsigned index = self->place.thread.x / lanes, lane = self->place.thread.x % lanes;
+    const unsigned index = self->index / lanes, lane = self->index % lanes;
     warp &all = m.warps[index];
     if (mask != 0xffffffffU) {
         fail("%s: mask %08x; only collectives of whole warps are emulated", site, mask);
@@ -337,7 +401,7 @@ void exchange(uint64_t (&out)[32], uint32_t mask, uint64_t mine, const char *sit
     for (unsigned i = index * lanes; i < (index + 1) * lanes; i++) {
         const fiber &other = m.fibers[i];
         if (other.now == state::in_collective && std::strcmp(other.site, site) != 0) {
-            fail("thread %u is at %s, thread %u of its warp at %s", self->place.thread.x, site, i,
+            fail("thread %u is at %s, thread %u of its warp at %s", self->index, site, i,
                  other.site);
         }
     }
@@ -385,8 +449,8 @@ cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribu
 }
 
 cudaError_t cudaGetLastError(void) {
-    const cudaError_t status = m.status;
-    m.status = cudaSuccess;
+    const cudaError_t status = last_status;
+    last_status = cudaSuccess;
     return status;
 }
 
@@ -431,7 +495,7 @@ emulator_settings emulator_defaults(void) {
 void emulator_set(emulator_settings settings) {
     m.settings = settings;
     m.failure.clear();
-    m.status = cudaSuccess;
+    last_status = cudaSuccess;
     m.launches = 0;
     m.random = settings.seed;
     m.dynamic_limits.clear();

@@ -5,6 +5,7 @@
 #ifndef TARE_TESTS_CUDA_RUNTIME_H
 #define TARE_TESTS_CUDA_RUNTIME_H
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -13,10 +14,24 @@
 #define __global__
 #define __device__
 #define __launch_bounds__(...)
+#define __forceinline__ inline
 #define __grid_constant__
 
 struct dim3 {
     unsigned x, y, z;
+    constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+
+struct alignas(8) uint2 {
+    uint32_t x, y;
+};
+
+struct alignas(8) float2 {
+    float x, y;
+};
+
+struct alignas(16) float4 {
+    float x, y, z, w;
 };
 
 struct alignas(16) uint4 {
@@ -51,8 +66,11 @@ struct place {
 
 const place &here();
 
+/** The lane of the running thread in its warp. */
+unsigned lane();
+
 struct shape {
-    unsigned blocks, threads;
+    dim3 blocks, threads;
     size_t shared_bytes;
 };
 
@@ -134,12 +152,12 @@ template <typename T> T fetch_add(T *address, T value) {
 #define __shfl_sync(mask, value, lane)                                                             \
     emulator::shuffle(mask, value, static_cast<unsigned>(lane), TARE_SITE)
 #define __shfl_xor_sync(mask, value, lanes)                                                        \
-    emulator::shuffle(mask, value, threadIdx.x % 32 ^ (lanes), TARE_SITE)
+    emulator::shuffle(mask, value, emulator::lane() ^ (lanes), TARE_SITE)
 // Beyond the warp's end a lane gets its own value.
 #define __shfl_down_sync(mask, value, lanes)                                                       \
     emulator::shuffle(mask, value,                                                                 \
-                      threadIdx.x % 32 + (lanes) < 32 ? threadIdx.x % 32 + (lanes)                 \
-                                                      : threadIdx.x % 32,                          \
+                      emulator::lane() + (lanes) < 32 ? emulator::lane() + (lanes)                 \
+                                                      : emulator::lane(),                          \
                       TARE_SITE)
 #define __reduce_add_sync(mask, value)                                                             \
     emulator::reduce(mask, value, TARE_SITE, [](auto a, auto b) { return a + b; })
@@ -159,12 +177,31 @@ static inline unsigned long long atomicAdd(unsigned long long *address, unsigned
     return emulator::fetch_add(address, value);
 }
 
-static inline uint4 __ldcs(const uint4 *address) {
-    if (reinterpret_cast<uintptr_t>(address) % alignof(uint4) != 0) {
-        emulator::fail("load of 16 bytes from %p, which is no multiple of 16",
-                       static_cast<const void *>(address));
+namespace emulator {
+
+/** Devices refuse what x86 does not mind. */
+template <typename T> void check_alignment(const char *what, const T *address) {
+    if (reinterpret_cast<uintptr_t>(address) % sizeof(T) != 0) {
+        fail("%s of %zu bytes at %p, which is no multiple of %zu", what, sizeof(T),
+             static_cast<const void *>(address), sizeof(T));
     }
+}
+
+} // namespace emulator
+
+template <typename T> static inline T __ldcs(const T *address) {
+    emulator::check_alignment("load", address);
     return *address;
+}
+
+template <typename T> static inline T __ldg(const T *address) {
+    emulator::check_alignment("load", address);
+    return *address;
+}
+
+template <typename T> static inline void __stcs(T *address, T value) {
+    emulator::check_alignment("store", address);
+    *address = value;
 }
 
 static inline uint32_t __float_as_uint(float value) {
@@ -173,6 +210,26 @@ static inline uint32_t __float_as_uint(float value) {
 
 static inline float __uint_as_float(uint32_t bits) {
     return emulator::from_word<float>(bits);
+}
+
+static inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w) {
+    return {x, y, z, w};
+}
+
+static inline uint2 make_uint2(uint32_t x, uint32_t y) {
+    return {x, y};
+}
+
+static inline float2 make_float2(float x, float y) {
+    return {x, y};
+}
+
+static inline float4 make_float4(float x, float y, float z, float w) {
+    return {x, y, z, w};
+}
+
+static inline float rsqrtf(float value) {
+    return 1.0F / std::sqrt(value);
 }
 
 static inline uint32_t max(uint32_t a, uint32_t b) {

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# The sources of the CUDA backend, listed once for the plug-in and for the tests that run it on the CPU.
+
+# Kernels and their launchers.
+set(TARE_CUDA_KERNEL_FILES
+  stats_histogram.cu
+  stats_range.cu
+  stats_window.cu)
+
+# C that includes no CUDA header, directly or through others: kernel rows, plans. Tested also where CUDA is missing.
+set(TARE_CUDA_C_FILES
+  stats_plan.c)
+
+# C that includes cuda/api.h.
+set(TARE_CUDA_RUNTIME_FILES
+  backend.c
+  plugin.c)

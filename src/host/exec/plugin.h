@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * What a plug-in library is: one exported object that leads to its backend.
+ *
+ * Plug-in and library are built from the same sources and share structs by value, so they must be
+ * of one build: version, number and sizes say whether they are.
+ */
+#ifndef TARE_EXEC_PLUGIN_H
+#define TARE_EXEC_PLUGIN_H
+
+#include "exec/device.h"
+
+/** To be raised with every change of exec/backend.h or exec/device.h that sizes do not show. */
+#define TARE_PLUGIN_NUMBER 1
+
+typedef struct tare_plugin {
+    char version[32]; /**< TARE_VERSION */
+    uint32_t number;  /**< TARE_PLUGIN_NUMBER */
+    uint32_t backend_bytes, device_functions_bytes, prepare_bytes, desc_bytes;
+    const tare_backend *backend;
+} tare_plugin;
+
+/** An initialiser of everything but the backend: these members come first and do not move. */
+#define TARE_PLUGIN_STAMP                                                                          \
+    .version = TARE_VERSION, .number = TARE_PLUGIN_NUMBER, .backend_bytes = sizeof(tare_backend),  \
+    .device_functions_bytes = sizeof(tare_device_functions),                                       \
+    .prepare_bytes = sizeof(tare_prepare), .desc_bytes = sizeof(tare_desc)
+
+/** The name of the object, a const tare_plugin. */
+#define TARE_PLUGIN_SYMBOL "tare_plugin_entry"
+
+#endif
