@@ -167,7 +167,7 @@ class Builder:
         initializers = []
         for name, dims, array in self.weights:
             if array is not None:
-                initializers.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+                initializers.append(onnx.numpy_helper.from_array(array, name))
         info = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, self.size, self.size])]
         out = [helper.make_tensor_value_info(o, TensorProto.FLOAT, ["N"] + self.shape[o]) for o in outputs]
         graph = helper.make_graph(self.nodes, self.name, info, out, initializers)
