@@ -26,10 +26,4 @@ typedef struct tare_accessor {
 /** The accessors of a type, NULL for types without (strings, complex, 8-bit and 4-bit floats). */
 const tare_accessor *tare_accessor_of(tare_dtype dtype);
 
-/** float16 and bfloat16 bits; rounding is half to even. */
-double tare_half_to_double(uint16_t bits);
-uint16_t tare_half_from_double(double value);
-double tare_bfloat16_to_double(uint16_t bits);
-uint16_t tare_bfloat16_from_double(double value);
-
 #endif
