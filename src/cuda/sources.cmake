@@ -3,15 +3,20 @@
 
 # Kernels and their launchers.
 set(TARE_CUDA_KERNEL_FILES
+  move.cu
   stats_histogram.cu
   stats_range.cu
   stats_window.cu)
 
 # C that includes no CUDA header, directly or through others: kernel rows, plans. Tested also where CUDA is missing.
 set(TARE_CUDA_C_FILES
+  move.c
+  move_plan.c
+  pad.c
   stats_plan.c)
 
 # C that includes cuda/api.h.
 set(TARE_CUDA_RUNTIME_FILES
+  api.c
   backend.c
   plugin.c)
