@@ -5,6 +5,7 @@
 #include "cuda/kernels.h"
 
 static const tare_kernel_table *const tables[] = {
+    &tare_cuda_move_table,
     NULL, /* ends the list */
 };
 

@@ -3,6 +3,7 @@
 
 # Kernels and their launchers.
 set(TARE_CUDA_KERNEL_FILES
+  ingest.cu
   move.cu
   stats_histogram.cu
   stats_range.cu
@@ -10,6 +11,7 @@ set(TARE_CUDA_KERNEL_FILES
 
 # C that includes no CUDA header, directly or through others: kernel rows, plans. Tested also where CUDA is missing.
 set(TARE_CUDA_C_FILES
+  ingest.c
   move.c
   move_plan.c
   pad.c
