@@ -12,9 +12,9 @@
  * where no quantizer stands on them. */
 static tare_status check_input(const tare_calibration *c, size_t value_id, const tare_desc *desc,
                                const void *data, tare_error *err) {
-    const tare_range_request request = {.desc = desc, .data = data};
-    tare_range_record range;
-    TARE_TRY(c->q->backend->range(&range, &request, err));
+    const tare_reduce_request request = {.desc = desc, .data = data};
+    tare_reduce_record range;
+    TARE_TRY(c->q->backend->reduce(&range, &request, err));
     if (range.nan > 0) {
         return tare_fail(err, TARE_INVALID_ARGUMENT, "input '%s' holds %llu NaN among %llu values",
                          c->q->session.graph.values[value_id]->name, (unsigned long long)range.nan,

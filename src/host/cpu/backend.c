@@ -7,6 +7,7 @@
 #include "cpu/dnnl_kernels.h"
 #include "cpu/isa.h"
 #include "cpu/kernels.h"
+#include "cpu/statistics.h"
 
 #define TEXT_OF(number)    #number
 #define NUMBER_TEXT(macro) TEXT_OF(macro)
@@ -40,5 +41,5 @@ const tare_backend tare_backend_cpu = {
     .tables = tables,
     .table_count = sizeof(tables) / sizeof(tables[0]),
     .thread_begin = tare_dnnl_thread_begin,
-    .range = tare_cpu_range,
+    .reduce = tare_cpu_reduce,
 };

@@ -59,8 +59,4 @@ extern const tare_kernel_table tare_cpu_rnn_table;
 /** QuantizeLinear, DequantizeLinear. */
 extern const tare_kernel_table tare_cpu_quantize_table;
 
-/** The reduction behind tare_backend.range. */
-TARE_MUST_CHECK tare_status tare_cpu_range(tare_range_record *out,
-                                           const tare_range_request *request, tare_error *err);
-
 #endif

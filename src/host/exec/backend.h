@@ -119,19 +119,29 @@ typedef struct tare_reduce_record {
     uint64_t elements, zeros, nan, positive_infinity, negative_infinity;
 } tare_reduce_record;
 
-/** What min and max of one sample of one value are reduced to. NaN take no part in min and max. */
-typedef struct tare_range_record {
-    float min, max; /**< +inf, -inf when there is no element */
-    uint64_t elements, nan, positive_infinity, negative_infinity;
-} tare_range_record;
+/** What one channel of one sample is reduced to, of finite elements only. */
+typedef struct tare_reduce_channel {
+    float min, max, sum;
+} tare_reduce_channel;
 
-/** What to reduce: a float32 operand; with channel arrays also per channel (axis 1). */
-typedef struct tare_range_request {
+/** Window of a convolution over a value of rank 3 or 4 whose window sums are wanted, for bias
+ * correction. Rows before columns; with rank 3 the one row is at [0]. */
+typedef struct tare_collect_window {
+    int64_t kernel[2], stride[2], dilation[2], padding[2]; /**< padding: before */
+    int64_t output[2];
+} tare_collect_window;
+
+/** What to reduce: one sample, a float32 operand. exec/reduce.h says what the results are. */
+typedef struct tare_reduce_request {
     const tare_desc *desc;
     const void *data;
-    float *channel_min,
-        *channel_max; /**< dims[1] elements each, merged into what they hold; NULL: not wanted */
-} tare_range_request;
+    tare_reduce_channel *channels; /**< out: dims[axis] of them; NULL: not wanted */
+    int axis;                      /**< of the channels */
+    bool sums;                     /**< of the channels are wanted; else they are 0 */
+    const tare_collect_window *windows;
+    size_t window_count;
+    float *const *window_sums; /**< out: per window [dims[0]][kernel 0][kernel 1][dims[1]] */
+} tare_reduce_request;
 
 /** The rows of one family of kernels. The file that implements them defines one such const object,
  * and the backend lists their addresses (a count in another file is no constant for C). */
@@ -152,8 +162,8 @@ typedef struct tare_backend {
     /** Called by each thread that is going to prepare or run kernels. */
     void (*thread_begin)(int threads_per_run);
     /** Reduces one operand behind the kernel that produced it. */
-    tare_status (*range)(tare_range_record *out, const tare_range_request *request,
-                         tare_error *err);
+    tare_status (*reduce)(tare_reduce_record *out, const tare_reduce_request *request,
+                          tare_error *err);
     /** NULL: it computes in host memory. */
     const struct tare_device_functions *device;
 } tare_backend;

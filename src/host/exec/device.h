@@ -91,27 +91,23 @@ typedef struct tare_ingest {
     int channel_axis;   /**< of desc, with `table`: 1 or 3 */
 } tare_ingest;
 
-/** Window of a convolution whose window sums are wanted, for bias correction. */
-typedef struct tare_collect_window {
-    int64_t kernel[2], stride[2], dilation[2], padding[2]; /**< padding: before */
-    int64_t output[2];
-} tare_collect_window;
-
 /** A value to collect statistics of, as the plan computes it for a whole batch. */
 typedef struct tare_collect_point {
     tare_desc desc;
-    int64_t samples;  /**< equal contiguous parts along axis 0; divides dims[0] */
-    int64_t channels; /**< dims[1], or 0 when per-channel values are not wanted */
-    bool codes;       /**< a code histogram is wanted */
-    const tare_collect_window *windows;
+    int64_t samples;                    /**< equal contiguous parts along axis 0; divides dims[0] */
+    int axis;                           /**< of the channels; not 0 */
+    bool channels;                      /**< per-channel values are wanted: dims[axis] */
+    bool codes;                         /**< a code histogram is wanted */
+    const tare_collect_window *windows; /**< of a value of rank 3 or 4 */
     size_t window_count;
 } tare_collect_point;
 
-/** What one batch left of a point, in host memory, by sample. */
+/** What one batch left of a point, in host memory, by sample. Of a batch that was padded only the
+ * first samples mean anything. */
 typedef struct tare_collect_result {
-    const tare_reduce_record *records;                    /**< [samples] */
-    const float *channel_min, *channel_max, *channel_sum; /**< [samples][channels], or NULL */
-    const float *const *windows; /**< per window [samples][kernel 0][kernel 1][channels], or NULL */
+    const tare_reduce_record *records;   /**< [samples] */
+    const tare_reduce_channel *channels; /**< [samples][dims[axis]], or NULL */
+    const float *const *windows; /**< per window [dims[0]][kernel 0][kernel 1][dims[1]], or NULL */
 } tare_collect_result;
 
 /** Work of a collector on one batch. `slot` says which of the batches in flight. */

@@ -160,6 +160,7 @@ tare_status tare_state_reserve(tare_state *state, uint64_t samples, tare_error *
 
 tare_status tare_state_lane_new(tare_state_lane **out, tare_state *state, tare_error *err) {
     tare_state_lane *lane = calloc(1, sizeof *lane);
+    size_t most = 0;
     tare_status status;
 
     *out = NULL;
@@ -167,6 +168,15 @@ tare_status tare_state_lane_new(tare_state_lane **out, tare_state *state, tare_e
         return tare_fail_memory(err, sizeof *lane, "statistics");
     }
     lane->state = state;
+    for (size_t i = 0; i < state->point_count; i++) {
+        const size_t own = (size_t)state->points[i].channels;
+        most = own > most ? own : most;
+    }
+    lane->channels = calloc(most + 1, sizeof *lane->channels);
+    if (lane->channels == NULL) {
+        status = tare_fail_memory(err, most * sizeof *lane->channels, "statistics");
+        goto done;
+    }
     TARE_TRY_DONE(status,
                   tare_field_set_init(&lane->fields, state->points, state->point_count, err));
     if (has_codes(state->collect)) {
@@ -186,6 +196,7 @@ void tare_state_lane_free(tare_state_lane *lane) {
         tare_field_set_release(&lane->fields);
         free(lane->histogram.counts);
         tare_code_counter_free(lane->counter);
+        free(lane->channels);
         free(lane);
     }
 }
@@ -206,18 +217,17 @@ tare_status tare_state_record(tare_state_lane *lane, const tare_backend *backend
     tare_state *state = lane->state;
     const tare_stat_point *point = &state->points[entry->point];
     tare_sample_record *record = tare_state_slot_record(state, entry->slot, entry->point);
-    tare_range_request request = {.desc = entry->desc, .data = entry->data};
-    tare_range_record range;
+    tare_reduce_request request = {.desc = entry->desc, .data = entry->data, .axis = 1};
+    tare_reduce_record range;
 
     if (point->channels > 0) {
         if (entry->desc->rank < 2 || entry->desc->dims[1] != point->channels) {
             return tare_fail(err, TARE_INTERNAL, "tensor '%s' does not have %lld channels",
                              point->tensor, (long long)point->channels);
         }
-        request.channel_min = tare_field_at(&lane->fields, TARE_FIELD_CHANNEL_MIN, entry->point);
-        request.channel_max = tare_field_at(&lane->fields, TARE_FIELD_CHANNEL_MAX, entry->point);
+        request.channels = lane->channels;
     }
-    TARE_TRY(backend->range(&range, &request, err));
+    TARE_TRY(backend->reduce(&range, &request, err));
     if (range.nan > 0 || range.positive_infinity > 0 || range.negative_infinity > 0) {
         return tare_fail(
             err, TARE_INVALID_ARGUMENT,
@@ -228,6 +238,12 @@ tare_status tare_state_record(tare_state_lane *lane, const tare_backend *backend
     }
     if (range.elements == 0) {
         return TARE_OK;
+    }
+    for (int64_t c = 0; c < point->channels; c++) {
+        float *low = tare_field_at(&lane->fields, TARE_FIELD_CHANNEL_MIN, entry->point);
+        float *high = tare_field_at(&lane->fields, TARE_FIELD_CHANNEL_MAX, entry->point);
+        low[c] = lane->channels[c].min < low[c] ? lane->channels[c].min : low[c];
+        high[c] = lane->channels[c].max > high[c] ? lane->channels[c].max : high[c];
     }
     record->min = record->elements == 0 || range.min < record->min ? range.min : record->min;
     record->max = record->elements == 0 || range.max > record->max ? range.max : record->max;

@@ -39,6 +39,7 @@ struct tare_state_lane {
     tare_field_set fields;
     tare_code_histogram histogram; /**< of the tensor being counted */
     tare_code_counter *counter;
+    tare_reduce_channel *channels; /**< of the tensor being reduced: room for any point's */
 };
 
 static inline tare_sample_record *tare_state_slot_record(const tare_state *state, uint64_t slot,
