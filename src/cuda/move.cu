@@ -120,7 +120,7 @@ template <typename U, int SIDE> __device__ void move_tiles(const tare_move_launc
     const int row = static_cast<int>(threadIdx.x) / SIDE;
 
     for (uint64_t number = blockIdx.x; number < launch.count; number += gridDim.x) {
-        uint64_t rest = number, index, place[2];
+        uint64_t rest = number, index, place[2] = {0, 0};
         int64_t to = 0, from = 0;
 
         for (int axis = launch.rank - 1; axis >= 0; axis--) {
