@@ -207,10 +207,19 @@ typedef void (*tare_note_function)(void *user, tare_note_level level, const char
 
 /** What all calls that execute a model share. Initialise with tare_run_options_init(). */
 typedef struct tare_run_options {
-    const char *device;    /**< "auto" (default), "cpu" */
-    int threads;           /**< worker threads; 0 (default): as many as the process may use */
-    uint64_t memory_bytes; /**< refuse before the first sample when the plan needs more; 0
-                              (default): no limit */
+    const char *device;    /**< "auto" (default): the first CUDA device if there is one that can be
+                              used, else the CPU with a note that says why; "cpu"; "cuda" or
+                              "cuda:1": that device, or TARE_NOT_FOUND with what is missing */
+    const char *precision; /**< of a CUDA device: "fp32", "tf32" (products round their operands),
+                              "fp16" (stored so, accumulated in float32); "auto" (default): tf32. A
+                              hint: the CPU computes in float32 */
+    bool tune;             /**< a CUDA device measures the ways of doing a convolution before the
+                              first sample, instead of trusting cuDNN's estimate. A hint */
+    uint64_t batch; /**< samples that a CUDA device runs at once; 0 (default): chosen by memory.
+                       A hint: the CPU runs one per thread. No result depends on it */
+    int threads;    /**< worker threads; 0 (default): as many as the process may use */
+    uint64_t memory_bytes;         /**< refuse before the first sample when the plan needs more; 0
+                                      (default): no limit */
     const tare_array_view *shapes; /**< shapes for inputs whose dims the model leaves open: name,
                                       rank, dims; data NULL */
     size_t shape_count;

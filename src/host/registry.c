@@ -8,6 +8,10 @@
 #include "cpu/backend.h"
 
 const tare_backend *const tare_backends[] = {&tare_backend_cpu, NULL};
+const tare_plugin_source tare_plugins[] = {
+    {"cuda", "libtare_cuda.so", "TARE_CUDA_PLUGIN"},
+    {NULL, NULL, NULL},
+};
 const tare_method *const tare_methods[] = {&tare_method_minmax, NULL};
 const tare_target *const tare_targets[] = {&tare_target_openvino, NULL};
 
@@ -55,6 +59,117 @@ tare_status tare_registry_backend(const tare_backend **out, const char *name, ta
         find(&found, (const void *const *)tare_backends, "device", name, err);
     *out = found;
     return status;
+}
+
+/* "cuda" or "cuda:3" into its halves. False when a number does not follow the colon. */
+static bool split_device(size_t *name_length, int *index, const char *device) {
+    const char *colon = strchr(device, ':');
+    *index = 0;
+    *name_length = colon == NULL ? strlen(device) : (size_t)(colon - device);
+    if (colon == NULL) {
+        return true;
+    }
+    const char *digit = colon + 1;
+    for (; *digit >= '0' && *digit <= '9' && *index < 10000; digit++) {
+        *index = *index * 10 + (*digit - '0');
+    }
+    return digit != colon + 1 && *digit == '\0';
+}
+
+/* Whether device `index` can be used; else the first thing that is wrong. */
+static tare_status check_survey(const tare_backend *backend, int index, tare_error *err) {
+    tare_device_survey survey;
+    backend->device->survey(&survey);
+    for (size_t i = 0; i < survey.part_count && !survey.usable; i++) {
+        if (!survey.parts[i].usable) {
+            return tare_fail(err, TARE_NOT_FOUND, "%s: %s", survey.parts[i].name,
+                             survey.parts[i].detail);
+        }
+    }
+    if (!survey.usable) {
+        return tare_fail(err, TARE_NOT_FOUND, "no device was found");
+    }
+    if (index >= survey.device_count) {
+        return tare_fail(err, TARE_NOT_FOUND, "there are %d devices, counted from 0",
+                         survey.device_count);
+    }
+    return TARE_OK;
+}
+
+static tare_status choose_plugin(tare_device_choice *out, const tare_plugin_source *source,
+                                 int index, tare_error *err) {
+    const tare_backend *backend;
+    TARE_TRY(tare_plugin_load(&backend, source, err));
+    TARE_TRY(check_survey(backend, index, err));
+    out->backend = backend;
+    out->options.index = index;
+    return TARE_OK;
+}
+
+static tare_status choose_automatically(tare_device_choice *out) {
+    out->backend = tare_backends[0];
+    for (const tare_plugin_source *source = tare_plugins; source->backend != NULL; source++) {
+        tare_error why = {0};
+        if (choose_plugin(out, source, 0, &why) == TARE_OK) {
+            out->note[0] = '\0';
+            return TARE_OK;
+        }
+        (void)snprintf(out->note, sizeof out->note, "device: %s (%s is not usable: %s)",
+                       tare_backends[0]->name, source->backend, why.text);
+    }
+    return TARE_OK;
+}
+
+static tare_status choose_named(tare_device_choice *out, const char *device, tare_error *err) {
+    size_t length;
+    int index;
+    const bool split = split_device(&length, &index, device);
+    for (const tare_plugin_source *source = tare_plugins; source->backend != NULL; source++) {
+        if (strlen(source->backend) != length || strncmp(source->backend, device, length) != 0) {
+            continue;
+        }
+        if (!split) {
+            return tare_fail(err, TARE_NOT_FOUND, "there is no device '%s'; expected %s or %s:N",
+                             device, source->backend, source->backend);
+        }
+        const tare_status status = choose_plugin(out, source, index, err);
+        if (status != TARE_OK) {
+            tare_error_prepend(err, "device '%s' cannot be used: ", device);
+        }
+        return status;
+    }
+    return tare_registry_backend(&out->backend, device, err);
+}
+
+static const struct {
+    const char *name;
+    tare_precision precision;
+} precisions[] = {
+    {"auto", TARE_PRECISION_TF32},
+    {"fp32", TARE_PRECISION_FP32},
+    {"tf32", TARE_PRECISION_TF32},
+    {"fp16", TARE_PRECISION_FP16},
+};
+
+static tare_status find_precision(tare_precision *out, const char *name, tare_error *err) {
+    for (size_t i = 0; i < sizeof precisions / sizeof precisions[0]; i++) {
+        if (name == NULL || strcmp(name, precisions[i].name) == 0) {
+            *out = precisions[i].precision;
+            return TARE_OK;
+        }
+    }
+    return tare_fail(err, TARE_INVALID_ARGUMENT,
+                     "there is no precision '%s'; known: auto, fp32, tf32, fp16", name);
+}
+
+tare_status tare_registry_device(tare_device_choice *out, const char *device, const char *precision,
+                                 tare_error *err) {
+    memset(out, 0, sizeof *out);
+    TARE_TRY(find_precision(&out->options.precision, precision, err));
+    if (device == NULL || strcmp(device, "auto") == 0) {
+        return choose_automatically(out);
+    }
+    return choose_named(out, device, err);
 }
 
 tare_status tare_registry_method(const tare_method **out, const char *name, tare_error *err) {

@@ -8,7 +8,7 @@
 #include "session.h"
 
 TARE_API void tare_run_options_init(tare_run_options *options) {
-    *options = (tare_run_options){.device = "auto"};
+    *options = (tare_run_options){.device = "auto", .precision = "auto"};
 }
 
 /* An array without a name is meant for the only input there is. */

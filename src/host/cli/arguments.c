@@ -10,6 +10,7 @@
 #include "cli/report.h"
 
 const char *const tare_cli_presets[] = {"performance", "mixed", NULL};
+const char *const tare_cli_precisions[] = {"auto", "fp32", "tf32", "fp16", NULL};
 const char *const tare_cli_model_types[] = {"transformer", NULL};
 
 #define NAME_BYTES 32 /* longer texts are never a slip of an option's or command's name */

@@ -25,6 +25,7 @@ typedef struct tare_cli_arguments {
     const char *model_type;
     const char *target;
     const char *device;
+    const char *precision;
     const char *json;
     const char *state;
     const char *method;
@@ -35,9 +36,11 @@ typedef struct tare_cli_arguments {
     tare_cli_shapes shapes;
     uint64_t samples;
     uint64_t threads;
+    uint64_t batch;
     uint64_t memory_bytes;
     tare_cli_shard shard;
     tare_cli_duration checkpoint;
+    bool tune;
     bool resume;
     bool ranges_only;
     bool allow_duplicates;
@@ -79,28 +82,54 @@ typedef struct tare_cli_option {
     }
 
 /** Rows that all commands which execute or plan a model share. */
-#define TARE_CLI_RUN_OPTIONS                                                                        \
-    {"--shape",                                                                                     \
-     NULL,                                                                                          \
-     "NAME=DIMS",                                                                                   \
-     "shape of an input with open dims, as data=1x3x224x224",                                       \
-     &tare_cli_shape,                                                                               \
-     TARE_CLI_FIELD(shapes),                                                                        \
-     NULL,                                                                                          \
-     false},                                                                                        \
-        {"--device", NULL, "NAME", "auto (default) or cpu", &tare_cli_text, TARE_CLI_FIELD(device), \
-         NULL,       false},                                                                        \
-        {"--threads",                                                                               \
-         NULL,                                                                                      \
-         "N",                                                                                       \
-         "worker threads (default: all processors)",                                                \
-         &tare_cli_count,                                                                           \
-         TARE_CLI_FIELD(threads),                                                                   \
-         NULL,                                                                                      \
-         false},                                                                                    \
-    {                                                                                               \
-        "--memory", NULL, "SIZE", "refuse to start when more is needed, as 512M or 4G",             \
-            &tare_cli_size, TARE_CLI_FIELD(memory_bytes), NULL, false                               \
+#define TARE_CLI_RUN_OPTIONS                                                                       \
+    {"--shape",                                                                                    \
+     NULL,                                                                                         \
+     "NAME=DIMS",                                                                                  \
+     "shape of an input with open dims, as data=1x3x224x224",                                      \
+     &tare_cli_shape,                                                                              \
+     TARE_CLI_FIELD(shapes),                                                                       \
+     NULL,                                                                                         \
+     false},                                                                                       \
+        {"--device",     NULL,                                                                     \
+         "NAME",         "auto (default), cpu, cuda or cuda:N",                                    \
+         &tare_cli_text, TARE_CLI_FIELD(device),                                                   \
+         NULL,           false},                                                                   \
+        {"--precision",                                                                            \
+         NULL,                                                                                     \
+         "NAME",                                                                                   \
+         "on CUDA: auto (default, tf32), fp32, tf32 or fp16",                                      \
+         &tare_cli_text,                                                                           \
+         TARE_CLI_FIELD(precision),                                                                \
+         tare_cli_precisions,                                                                      \
+         false},                                                                                   \
+        {"--batch",                                                                                \
+         NULL,                                                                                     \
+         "N",                                                                                      \
+         "on CUDA: samples run at once (default: by memory)",                                      \
+         &tare_cli_count,                                                                          \
+         TARE_CLI_FIELD(batch),                                                                    \
+         NULL,                                                                                     \
+         false},                                                                                   \
+        {"--tune",                                                                                 \
+         NULL,                                                                                     \
+         NULL,                                                                                     \
+         "on CUDA: measure how to do convolutions first",                                          \
+         &tare_cli_switch,                                                                         \
+         TARE_CLI_FIELD(tune),                                                                     \
+         NULL,                                                                                     \
+         false},                                                                                   \
+        {"--threads",                                                                              \
+         NULL,                                                                                     \
+         "N",                                                                                      \
+         "worker threads (default: all processors)",                                               \
+         &tare_cli_count,                                                                          \
+         TARE_CLI_FIELD(threads),                                                                  \
+         NULL,                                                                                     \
+         false},                                                                                   \
+    {                                                                                              \
+        "--memory", NULL, "SIZE", "refuse to start when more is needed, as 512M or 4G",            \
+            &tare_cli_size, TARE_CLI_FIELD(memory_bytes), NULL, false                              \
     }
 
 /** Rows that say what stays float. */
@@ -148,6 +177,7 @@ typedef struct tare_cli_option {
         TARE_CLI_IGNORE_OPTIONS
 
 extern const char *const tare_cli_presets[];
+extern const char *const tare_cli_precisions[];
 extern const char *const tare_cli_model_types[];
 
 /**

@@ -13,6 +13,11 @@ static void fill_run_options(tare_run_options *options, tare_cli_progress *progr
     if (arguments->device != NULL) {
         options->device = arguments->device;
     }
+    if (arguments->precision != NULL) {
+        options->precision = arguments->precision;
+    }
+    options->tune = arguments->tune;
+    options->batch = arguments->batch;
     options->threads = (int)arguments->threads;
     options->memory_bytes = arguments->memory_bytes;
     options->shapes = arguments->shapes.items;

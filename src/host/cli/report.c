@@ -37,12 +37,18 @@ int tare_cli_fail(tare_status status, const tare_error *err) {
     return fail_text(err->text[0] == '\0' ? tare_status_name(status) : err->text);
 }
 
+/* Files and targets that are not there have the same status; only a device's text names it so. */
+static bool is_about_device(const tare_error *err, const char *device) {
+    char named[TARE_ERROR_TEXT_BYTES];
+    const int length = snprintf(named, sizeof(named), "device '%s'", device);
+    return length > 0 && (size_t)length < sizeof(named) && strstr(err->text, named) != NULL;
+}
+
 int tare_cli_fail_run(tare_status status, const tare_error *err,
                       const tare_cli_arguments *arguments) {
     const int code = tare_cli_fail(status, err);
-    /* A target that is not known has the same status; only the device's text names the device. */
     const bool is_device = status == TARE_NOT_FOUND && arguments->device != NULL &&
-                           strstr(err->text, arguments->device) != NULL;
+                           is_about_device(err, arguments->device);
     return is_device ? TARE_CLI_EXIT_DEVICE : code;
 }
 
