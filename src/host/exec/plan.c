@@ -21,236 +21,6 @@ typedef struct plan_builder {
     size_t prepared_count;
 } plan_builder;
 
-static bool grow(tare_arena *arena, void **array, size_t size, size_t count, size_t *capacity) {
-    void *grown;
-    if (count < *capacity) {
-        return true;
-    }
-    *capacity = *capacity == 0 ? 256 : *capacity * 2;
-    grown = tare_arena_array(arena, *capacity, size);
-    if (grown != NULL && count > 0) {
-        memcpy(grown, *array, count * size);
-    }
-    *array = grown;
-    return grown != NULL;
-}
-
-static tare_status new_slot(size_t *out, tare_plan *plan, const tare_slot *slot, tare_error *err) {
-    void *slots = plan->slots;
-    if (!grow(&plan->arena, &slots, sizeof *plan->slots, plan->slot_count, &plan->slot_capacity)) {
-        return tare_fail_memory(err, plan->slot_capacity * sizeof *slot, "the plan");
-    }
-    plan->slots = slots;
-    *out = plan->slot_count;
-    plan->slots[plan->slot_count++] = *slot;
-    return TARE_OK;
-}
-
-static tare_status push_step(tare_plan *plan, const tare_step *step, tare_error *err) {
-    void *steps = plan->steps;
-    if (!grow(&plan->arena, &steps, sizeof *plan->steps, plan->step_count, &plan->step_capacity)) {
-        return tare_fail_memory(err, plan->step_capacity * sizeof *step, "the plan");
-    }
-    plan->steps = steps;
-    plan->steps[plan->step_count++] = *step;
-    return TARE_OK;
-}
-
-static size_t *slot_entry(tare_plan *plan, size_t value, tare_layout layout) {
-    return &plan->slot_of[value * 2 + (layout == TARE_LAYOUT_CHANNELS_LAST ? 1 : 0)];
-}
-
-static tare_desc value_desc(const tare_value *value, tare_layout layout) {
-    tare_desc desc = {.dtype = value->dtype, .rank = value->rank, .layout = layout};
-    memcpy(desc.dims, value->dims, sizeof desc.dims);
-    if (value->rank < 3 || value->rank > 5) {
-        desc.layout = TARE_LAYOUT_PLAIN;
-    }
-    return desc;
-}
-
-/* With one channel or one position both layouts are the same bytes. */
-static bool layouts_coincide(const tare_desc *desc) {
-    int64_t positions = 1;
-    for (int i = 2; i < desc->rank; i++) {
-        positions *= desc->dims[i];
-    }
-    return desc->rank < 3 || desc->rank > 5 || desc->dims[1] == 1 || positions == 1;
-}
-
-/* Prepares the first row of that name that can do the operands. */
-static tare_status prepare_kernel(tare_step *step, tare_plan *plan, tare_prepare *prepare,
-                                  const char *name, tare_layout_rule rule, tare_error *err) {
-    char text[TARE_NODE_TEXT_BYTES];
-    const tare_kernel *kernel;
-    tare_status status = tare_fail(err, TARE_UNSUPPORTED, "the %s backend has no kernel '%s'",
-                                   plan->backend->name, name);
-
-    for (size_t n = 0; (kernel = tare_backend_kernel(plan->backend, name, n)) != NULL; n++) {
-        if (kernel->layout != rule || (prepare->epilogue_count > 0 && !kernel->takes_epilogues)) {
-            continue;
-        }
-        prepare->private_data = tare_arena_alloc(&plan->arena, kernel->private_size);
-        if (prepare->private_data == NULL) {
-            return tare_fail_memory(err, kernel->private_size, "a kernel");
-        }
-        prepare->scratch_bytes = 0;
-        prepare->weight_bytes = 0;
-        status = kernel->prepare == NULL ? TARE_OK : kernel->prepare(prepare, err);
-        if (status == TARE_OK) {
-            step->kernel = kernel;
-            step->private_data = prepare->private_data;
-            step->scratch_bytes = prepare->scratch_bytes;
-            step->is_view = kernel->view;
-            plan->weight_bytes += prepare->weight_bytes;
-            return TARE_OK;
-        }
-        if (kernel->release != NULL) {
-            kernel->release(prepare->private_data);
-        }
-        if (status != TARE_UNSUPPORTED) {
-            break;
-        }
-    }
-    tare_error_prepend(err, "%s: ", tare_node_text(text, sizeof text, prepare->node));
-    return status;
-}
-
-/* The slot that already holds a value, in either layout. */
-static size_t existing_slot(tare_plan *plan, size_t value) {
-    const size_t plain = *slot_entry(plan, value, TARE_LAYOUT_PLAIN);
-    return plain != TARE_NO_INDEX ? plain : *slot_entry(plan, value, TARE_LAYOUT_CHANNELS_LAST);
-}
-
-static tare_status constant_slot(size_t *out, tare_plan *plan, const tare_value *value,
-                                 tare_error *err) {
-    size_t *entry = slot_entry(plan, value->id, TARE_LAYOUT_PLAIN);
-    const tare_slot slot = {.kind = TARE_SLOT_CONSTANT,
-                            .desc = value_desc(value, TARE_LAYOUT_PLAIN),
-                            .value = value->id,
-                            .constant = value->constant->data,
-                            .view_of = TARE_NO_INDEX,
-                            .storage = TARE_NO_INDEX};
-    if (*entry == TARE_NO_INDEX) {
-        TARE_TRY(new_slot(entry, plan, &slot, err));
-    }
-    *out = *entry;
-    return TARE_OK;
-}
-
-/* The slot of a value in the wanted layout; emits a reorder when it exists only in the other one.
- */
-static tare_status slot_in_layout(size_t *out, tare_plan *plan, const tare_value *value,
-                                  tare_layout layout, const tare_node *node, tare_error *err) {
-    const tare_desc wanted = value_desc(value, layout);
-    size_t *entry = slot_entry(plan, value->id, wanted.layout);
-    const size_t source = existing_slot(plan, value->id);
-    tare_step step = {.node = node, .is_reorder = true, .input_count = 1, .output_count = 1};
-    tare_slot slot = {.kind = TARE_SLOT_ARENA,
-                      .desc = wanted,
-                      .value = value->id,
-                      .view_of = TARE_NO_INDEX,
-                      .storage = TARE_NO_INDEX};
-    const tare_tensor *no_constant = NULL;
-    tare_desc from;
-
-    if (*entry != TARE_NO_INDEX) {
-        *out = *entry;
-        return TARE_OK;
-    }
-    if (source == TARE_NO_INDEX) {
-        return tare_fail(err, TARE_INTERNAL, "tensor '%s' is read before it is computed",
-                         value->name);
-    }
-    from = plan->slots[source].desc;
-    step.is_view = layouts_coincide(&wanted);
-    if (step.is_view) {
-        slot.kind = plan->slots[source].kind;
-        slot.view_of = source;
-    }
-    TARE_TRY(new_slot(entry, plan, &slot, err));
-    step.inputs = tare_arena_array(&plan->arena, 2, sizeof *step.inputs);
-    if (step.inputs == NULL) {
-        return tare_fail_memory(err, sizeof step, "the plan");
-    }
-    step.outputs = step.inputs + 1;
-    step.inputs[0] = source;
-    step.outputs[0] = *entry;
-    *out = *entry;
-    if (!step.is_view) {
-        tare_prepare prepare = {.node = node,
-                                .input_count = 1,
-                                .inputs = &from,
-                                .constants = &no_constant,
-                                .output_count = 1,
-                                .outputs = &wanted};
-        TARE_TRY(prepare_kernel(&step, plan, &prepare, "Reorder", TARE_LAYOUT_RULE_ANY, err));
-    }
-    return push_step(plan, &step, err);
-}
-
-/* A kernel's rule, and what FOLLOW settles on for the node. */
-typedef struct layout_choice {
-    tare_layout_rule rule;
-    tare_layout follow;
-} layout_choice;
-
-/* The layout that is asked of one operand. */
-static tare_layout layout_for(layout_choice choice) {
-    switch (choice.rule) {
-    case TARE_LAYOUT_RULE_LAST:
-        return TARE_LAYOUT_CHANNELS_LAST;
-    case TARE_LAYOUT_RULE_FOLLOW:
-        return choice.follow;
-    case TARE_LAYOUT_RULE_PLAIN:
-    case TARE_LAYOUT_RULE_ANY:
-    default:
-        return TARE_LAYOUT_PLAIN;
-    }
-}
-
-/* FOLLOW: channels-last as soon as one computed input of the output's rank is. */
-static layout_choice choose_layout(tare_plan *plan, const tare_node *node, tare_layout_rule rule) {
-    const int rank = node->outputs[0] != NULL ? node->outputs[0]->rank : -1;
-    layout_choice choice = {.rule = rule, .follow = TARE_LAYOUT_PLAIN};
-    for (size_t i = 0; i < node->input_count; i++) {
-        const tare_value *value = node->inputs[i];
-        if (value != NULL && value->constant == NULL && value->rank == rank &&
-            *slot_entry(plan, value->id, TARE_LAYOUT_CHANNELS_LAST) != TARE_NO_INDEX) {
-            choice.follow = TARE_LAYOUT_CHANNELS_LAST;
-        }
-    }
-    return choice;
-}
-
-static bool is_full_shape(const tare_value *value, const tare_node *node) {
-    const tare_value *output = node->outputs[0];
-    return output != NULL && value->rank == output->rank &&
-           memcmp(value->dims, output->dims, (size_t)value->rank * sizeof value->dims[0]) == 0;
-}
-
-static tare_status input_slot(size_t *out, tare_plan *plan, const tare_node *node,
-                              const tare_value *value, layout_choice choice, tare_error *err) {
-    if (value->constant != NULL) {
-        return constant_slot(out, plan, value, err);
-    }
-    /* FOLLOW reads any layout, but a full-size operand in the other one would make every access a
-     * jump. */
-    if (choice.rule == TARE_LAYOUT_RULE_ANY ||
-        (choice.rule == TARE_LAYOUT_RULE_FOLLOW && !is_full_shape(value, node))) {
-        *out = existing_slot(plan, value->id);
-        if (choice.rule == TARE_LAYOUT_RULE_FOLLOW &&
-            *slot_entry(plan, value->id, choice.follow) != TARE_NO_INDEX) {
-            *out = *slot_entry(plan, value->id, choice.follow);
-        }
-        return *out != TARE_NO_INDEX
-                   ? TARE_OK
-                   : tare_fail(err, TARE_INTERNAL, "tensor '%s' is read before it is computed",
-                               value->name);
-    }
-    return slot_in_layout(out, plan, value, layout_for(choice), node, err);
-}
-
 /* Which epilogues a step gets: the chain behind it, up to a node that another step has taken. */
 static size_t chain_length(const plan_builder *b, tare_fusion_link *links, const tare_node *node) {
     const char *name = tare_op_kernel(node->op);
@@ -269,107 +39,11 @@ static size_t chain_length(const plan_builder *b, tare_fusion_link *links, const
     return usable;
 }
 
-typedef struct operands {
-    tare_desc *inputs, *outputs;
-    const tare_tensor **constants;
-} operands;
-
-static tare_status describe_operands(operands *out, plan_builder *b, const tare_node *node,
-                                     layout_choice choice, tare_error *err) {
-    tare_arena *arena = &b->plan->arena;
-    out->inputs =
-        tare_arena_array(arena, node->input_count + TARE_MAX_EPILOGUES, sizeof *out->inputs);
-    out->outputs = tare_arena_array(arena, node->output_count, sizeof *out->outputs);
-    out->constants =
-        tare_arena_array(arena, node->input_count + TARE_MAX_EPILOGUES, sizeof *out->constants);
-    if (out->inputs == NULL || out->outputs == NULL || out->constants == NULL) {
-        return tare_fail_memory(err, sizeof(tare_desc), "the plan");
-    }
-    for (size_t i = 0; i < node->input_count; i++) {
-        const tare_value *value = node->inputs[i];
-        size_t slot;
-        if (value == NULL) {
-            out->inputs[i].rank = -1;
-            continue;
-        }
-        TARE_TRY(input_slot(&slot, b->plan, node, value, choice, err));
-        out->inputs[i] = b->plan->slots[slot].desc;
-        out->constants[i] = value->constant;
-    }
-    for (size_t i = 0; i < node->output_count; i++) {
-        const tare_value *value = node->outputs[i];
-        if (value == NULL) {
-            out->outputs[i].rank = -1;
-        } else {
-            out->outputs[i] = value_desc(value, layout_for(choice));
-        }
-    }
-    return TARE_OK;
-}
-
-/* Rows of one name are grouped by layout rule: each rule is tried where it first appears. */
-static bool rule_was_tried(const tare_backend *backend, const char *name, size_t nth) {
-    const tare_layout_rule rule = tare_backend_kernel(backend, name, nth)->layout;
-    for (size_t i = 0; i < nth; i++) {
-        if (tare_backend_kernel(backend, name, i)->layout == rule) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Prepares `node` with the first `length` links of its chain, by the first row that takes them. */
-static tare_status prepare_chain(tare_step *step, plan_builder *b, const tare_node *node,
-                                 const tare_fusion_link *links, size_t length, tare_error *err) {
-    const tare_backend *backend = b->plan->backend;
-    const char *name = tare_op_kernel(node->op);
-    char text[TARE_NODE_TEXT_BYTES];
-    tare_epilogue epilogues[TARE_MAX_EPILOGUES];
-    const tare_kernel *kernel;
-    tare_status status = tare_fail(err, TARE_UNSUPPORTED, "%s: the %s backend has no kernel '%s'",
-                                   tare_node_text(text, sizeof text, node), backend->name, name);
-
-    for (size_t i = 0; i < length; i++) {
-        epilogues[i] = links[i].epilogue;
-    }
-    for (size_t n = 0;
-         status == TARE_UNSUPPORTED && (kernel = tare_backend_kernel(backend, name, n)) != NULL;
-         n++) {
-        operands described;
-        if (rule_was_tried(backend, name, n)) {
-            continue;
-        }
-        TARE_TRY(describe_operands(&described, b, node,
-                                   choose_layout(b->plan, node, kernel->layout), err));
-        tare_prepare prepare = {.node = node,
-                                .attrs = node->attrs,
-                                .input_count = node->input_count,
-                                .inputs = described.inputs,
-                                .constants = described.constants,
-                                .output_count = node->output_count,
-                                .outputs = described.outputs,
-                                .epilogue_count = length,
-                                .epilogues = epilogues};
-        status = prepare_kernel(step, b->plan, &prepare, name, kernel->layout, err);
-    }
-    return status;
-}
-
-/* As much of the chain as some kernel takes: *taken links are absorbed. */
-static tare_status prepare_node(tare_step *step, plan_builder *b, const tare_node *node,
-                                const tare_fusion_link *links, size_t *taken, tare_error *err) {
-    tare_status status = prepare_chain(step, b, node, links, *taken, err);
-    while (status == TARE_UNSUPPORTED && *taken > 0) {
-        --*taken;
-        status = prepare_chain(step, b, node, links, *taken, err);
-    }
-    return status;
-}
-
-static tare_status output_slots(tare_step *step, plan_builder *b, const tare_node *node,
-                                const tare_node *last, tare_error *err) {
+static tare_status output_slots(tare_step *step, plan_builder *b, const tare_node *last,
+                                tare_error *err) {
     tare_plan *plan = b->plan;
-    const tare_layout layout = layout_for(choose_layout(plan, node, step->kernel->layout));
+    const bool on_device = plan->device != NULL && !step->on_host;
+    const tare_variant wanted = {on_device ? TARE_PLACE_DEVICE : TARE_PLACE_HOST, step->layout};
 
     step->output_count = last->output_count;
     step->outputs = tare_arena_array(&plan->arena, step->output_count, sizeof *step->outputs);
@@ -378,52 +52,113 @@ static tare_status output_slots(tare_step *step, plan_builder *b, const tare_nod
     }
     for (size_t i = 0; i < last->output_count; i++) {
         const tare_value *value = last->outputs[i];
-        tare_slot slot = {
-            .kind = TARE_SLOT_ARENA, .view_of = TARE_NO_INDEX, .storage = TARE_NO_INDEX};
+        tare_slot slot = {.kind = TARE_SLOT_ARENA,
+                          .place = wanted.place,
+                          .view_of = TARE_NO_INDEX,
+                          .storage = TARE_NO_INDEX};
         step->outputs[i] = TARE_NO_INDEX;
         if (value == NULL) {
             continue;
         }
         slot.value = value->id;
-        slot.desc = value_desc(value, layout);
+        slot.desc = tare_plan_variant_desc(plan, value, wanted);
         if (step->is_view && i == 0) {
             slot.view_of = step->inputs[0];
             slot.kind = plan->slots[slot.view_of].kind;
         }
-        TARE_TRY(new_slot(&step->outputs[i], plan, &slot, err));
-        *slot_entry(plan, value->id, slot.desc.layout) = step->outputs[i];
+        TARE_TRY(tare_plan_add_slot(&step->outputs[i], plan, &slot, err));
+        *tare_plan_variant_slot(plan, value, wanted) = step->outputs[i];
     }
     return TARE_OK;
 }
 
-/* Emits a prepared step where its last node stands: by then the residual operand exists. */
-static tare_status emit(plan_builder *b, const tare_node *node, tare_step *step,
-                        const tare_fusion_link *links, tare_error *err) {
-    tare_plan *plan = b->plan;
-    const tare_node *last = step->fused > 0 ? links[step->fused - 1].last : node;
-    const layout_choice choice = choose_layout(plan, node, step->kernel->layout);
-    size_t count = node->input_count;
+/* Settles which slot of a value that now exists goes to the watch. On a device plan the value is
+ * brought to the device for it, in the layout that it has. */
+static tare_status watch_value(tare_plan *plan, const tare_value *value, size_t slot,
+                               const tare_node *node, tare_error *err) {
+    if (!plan->watched[value->id] || plan->watch_slots[value->id] != TARE_NO_INDEX) {
+        return TARE_OK;
+    }
+    if (plan->device != NULL) {
+        const tare_variant wanted = {TARE_PLACE_DEVICE,
+                                     tare_plan_nearest_layout(plan, value, TARE_PLACE_DEVICE)};
+        TARE_TRY(tare_plan_bring(&slot, plan, value, wanted, node, err));
+    }
+    plan->watch_slots[value->id] = slot;
+    return TARE_OK;
+}
 
-    step->inputs = tare_arena_array(&plan->arena, count + TARE_MAX_EPILOGUES, sizeof *step->inputs);
-    if (step->inputs == NULL) {
-        return tare_fail_memory(err, sizeof *step, "the plan");
-    }
-    for (size_t i = 0; i < count; i++) {
-        step->inputs[i] = TARE_NO_INDEX;
-        if (node->inputs[i] != NULL) {
-            TARE_TRY(input_slot(&step->inputs[i], plan, node, node->inputs[i], choice, err));
-        }
-    }
+/* Emits a prepared step where its last node stands: by then the residual operand exists. The plan
+ * owns the kernel as soon as the step is in it: *step forgets it. */
+static tare_status emit(plan_builder *b, tare_step *step, const tare_fusion_link *links,
+                        tare_error *err) {
+    tare_plan *plan = b->plan;
+    const tare_node *node = step->node;
+    const tare_node *last = step->fused > 0 ? links[step->fused - 1].last : node;
+    const tare_variant residual = {plan->device != NULL ? TARE_PLACE_DEVICE : TARE_PLACE_HOST,
+                                   step->layout};
+
     for (size_t i = 0; i < step->fused; i++) {
         if (links[i].operand != NULL) {
-            TARE_TRY(slot_in_layout(&step->inputs[count++], plan, links[i].operand,
-                                    layout_for(choice), node, err));
+            TARE_TRY(tare_plan_bring(&step->inputs[step->input_count++], plan, links[i].operand,
+                                     residual, node, err));
         }
     }
-    step->input_count = count;
-    TARE_TRY(output_slots(step, b, node, last, err));
+    TARE_TRY(output_slots(step, b, last, err));
     step->node = last;
-    return push_step(plan, step, err);
+    TARE_TRY(tare_plan_add_step(plan, step, err));
+    step->kernel = NULL;
+    for (size_t i = 0; i < last->output_count; i++) {
+        if (last->outputs[i] != NULL) {
+            TARE_TRY(watch_value(plan, last->outputs[i],
+                                 plan->steps[plan->step_count - 1].outputs[i], last, err));
+        }
+    }
+    return TARE_OK;
+}
+
+/* Whether the device would only get this node's input to give it another shape. */
+static bool stays_on_host(const tare_plan *plan, const tare_node *node) {
+    const tare_kernel *kernel = tare_backend_kernel(plan->host, tare_op_kernel(node->op), 0);
+    const tare_value *value = node->input_count > 0 ? node->inputs[0] : NULL;
+    if (kernel == NULL || !kernel->view || value == NULL || value->constant != NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const tare_layout layout = i == 0 ? TARE_LAYOUT_PLAIN : TARE_LAYOUT_CHANNELS_LAST;
+        const tare_variant stage = {TARE_PLACE_STAGE, layout}, device = {TARE_PLACE_DEVICE, layout};
+        if (*tare_plan_variant_slot(plan, value, stage) != TARE_NO_INDEX ||
+            *tare_plan_variant_slot(plan, value, device) != TARE_NO_INDEX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* As much of the chain as some kernel takes: *taken links are absorbed. What the device cannot do
+ * the host does alone, so that the report names it and what follows is on the device again. */
+static tare_status prepare_node(tare_step *step, tare_plan *plan, const tare_node *node,
+                                const tare_fusion_link *links, size_t *taken, tare_error *err) {
+    tare_kernel_wish wish = {.backend = plan->backend, .node = node, .links = links};
+    const bool has_fallback = plan->device != NULL && plan->host != NULL;
+    tare_status status = TARE_UNSUPPORTED;
+
+    if (has_fallback && stays_on_host(plan, node)) {
+        wish.backend = plan->host;
+        status = tare_plan_prepare_node(step, plan, &wish, err);
+        wish.backend = plan->backend;
+        *taken = status == TARE_UNSUPPORTED ? *taken : 0;
+    }
+    for (wish.length = *taken + 1; status == TARE_UNSUPPORTED && wish.length-- > 0;) {
+        status = tare_plan_prepare_node(step, plan, &wish, err);
+        *taken = wish.length;
+    }
+    if (status == TARE_UNSUPPORTED && has_fallback) {
+        wish.backend = plan->host;
+        wish.length = *taken = 0;
+        status = tare_plan_prepare_node(step, plan, &wish, err);
+    }
+    return status;
 }
 
 /* Prepares one node; a fused step waits for its last node. */
@@ -435,7 +170,7 @@ static tare_status plan_node(plan_builder *b, tare_node *node, tare_error *err) 
 
     *step = (tare_step){0};
     taken = chain_length(b, links, node);
-    TARE_TRY(prepare_node(step, b, node, links, &taken, err));
+    TARE_TRY(prepare_node(step, b->plan, node, links, &taken, err));
     b->prepared_count++;
     step->fused = taken;
     step->node = node;
@@ -477,18 +212,41 @@ static void mark_needed(plan_builder *b) {
     }
 }
 
-static tare_status input_slots(tare_plan *plan, tare_error *err) {
+static const tare_node *first_node(const tare_value *value) {
+    if (value->producer != NULL) {
+        return value->producer;
+    }
+    return value->use_count > 0 ? value->uses[0].node : NULL;
+}
+
+static tare_status input_slots(plan_builder *b, tare_error *err) {
+    tare_plan *plan = b->plan;
     const tare_graph *graph = plan->graph;
+    const bool *on_device = plan->device == NULL ? NULL : b->options->inputs_on_device;
     for (size_t i = 0; i < graph->input_count; i++) {
         const tare_value *value = graph->inputs[i];
+        tare_variant variant = {TARE_PLACE_HOST, TARE_LAYOUT_PLAIN};
+        if (on_device != NULL && on_device[i]) {
+            variant = (tare_variant){TARE_PLACE_DEVICE, TARE_LAYOUT_CHANNELS_LAST};
+        }
         const tare_slot slot = {.kind = TARE_SLOT_INPUT,
-                                .desc = value_desc(value, TARE_LAYOUT_PLAIN),
+                                .place = variant.place,
+                                .desc = tare_plan_variant_desc(plan, value, variant),
                                 .value = value->id,
                                 .input = i,
                                 .view_of = TARE_NO_INDEX,
                                 .storage = TARE_NO_INDEX};
-        if (value->constant == NULL) {
-            TARE_TRY(new_slot(slot_entry(plan, value->id, TARE_LAYOUT_PLAIN), plan, &slot, err));
+        plan->input_slots[i] = TARE_NO_INDEX;
+        if (value->constant != NULL) {
+            continue;
+        }
+        TARE_TRY(tare_plan_add_slot(&plan->input_slots[i], plan, &slot, err));
+        *tare_plan_variant_slot(plan, value, variant) = plan->input_slots[i];
+    }
+    for (size_t i = 0; i < graph->input_count; i++) {
+        if (plan->input_slots[i] != TARE_NO_INDEX) {
+            TARE_TRY(watch_value(plan, graph->inputs[i], plan->input_slots[i],
+                                 first_node(graph->inputs[i]), err));
         }
     }
     return TARE_OK;
@@ -513,42 +271,58 @@ static tare_status plan_nodes(plan_builder *b, tare_error *err) {
         }
         waiting = b->pending[i];
         if (waiting != TARE_NO_INDEX) {
-            const tare_node *first = b->prepared[waiting].node;
-            TARE_TRY(emit(b, first, &b->prepared[waiting], b->links[waiting], err));
+            TARE_TRY(emit(b, &b->prepared[waiting], b->links[waiting], err));
             b->pending[i] = TARE_NO_INDEX;
         }
     }
     return TARE_OK;
 }
 
-static tare_status plan_outputs(tare_plan *plan, tare_error *err) {
+static tare_status plan_outputs(plan_builder *b, tare_error *err) {
+    tare_plan *plan = b->plan;
     const tare_graph *graph = plan->graph;
+    const tare_variant wanted = {TARE_PLACE_HOST, TARE_LAYOUT_PLAIN};
     for (size_t i = 0; i < graph->output_count; i++) {
         const tare_value *value = graph->outputs[i];
-        const tare_node *node = value->producer;
+        plan->output_slots[i] = TARE_NO_INDEX;
+        if (plan->device != NULL && !b->options->outputs_to_host) {
+            continue;
+        }
         if (value->constant != NULL) {
-            TARE_TRY(constant_slot(&plan->output_slots[i], plan, value, err));
+            TARE_TRY(tare_plan_constant(&plan->output_slots[i], plan, value, TARE_PLACE_HOST, err));
         } else {
-            TARE_TRY(
-                slot_in_layout(&plan->output_slots[i], plan, value, TARE_LAYOUT_PLAIN, node, err));
+            TARE_TRY(tare_plan_bring(&plan->output_slots[i], plan, value, wanted, first_node(value),
+                                     err));
         }
     }
     return TARE_OK;
 }
 
-/* A row that was tried and refused may have asked for a reorder that nobody reads now. */
-static tare_status drop_unread_reorders(tare_plan *plan, tare_error *err) {
+static bool *find_read_slots(tare_plan *plan) {
     bool *read = tare_arena_array(&plan->arena, plan->slot_count, sizeof *read);
+    for (size_t i = 0; read != NULL && i < plan->graph->output_count; i++) {
+        if (plan->output_slots[i] != TARE_NO_INDEX) {
+            read[plan->output_slots[i]] = true;
+        }
+    }
+    for (size_t i = 0; read != NULL && i < plan->value_count; i++) {
+        if (plan->watch_slots[i] != TARE_NO_INDEX) {
+            read[plan->watch_slots[i]] = true;
+        }
+    }
+    return read;
+}
+
+/* A row whose operands could not all be brought has left reorders that nobody reads. */
+static tare_status drop_unread_reorders(tare_plan *plan, tare_error *err) {
+    bool *read = find_read_slots(plan);
     size_t kept = plan->step_count;
     if (read == NULL) {
         return tare_fail_memory(err, plan->slot_count, "the plan");
     }
-    for (size_t i = 0; i < plan->graph->output_count; i++) {
-        read[plan->output_slots[i]] = true;
-    }
     for (size_t s = plan->step_count; s-- > 0;) {
         tare_step *step = &plan->steps[s];
-        if (step->is_reorder && !read[step->outputs[0]]) {
+        if (step->kind != TARE_STEP_KERNEL && !read[step->outputs[0]]) {
             continue;
         }
         for (size_t k = 0; k < step->input_count; k++) {
@@ -566,15 +340,23 @@ static tare_status drop_unread_reorders(tare_plan *plan, tare_error *err) {
         }
     }
     for (size_t s = 0; s < kept; s++) {
-        const tare_step *step = &plan->steps[s];
-        if (step->kernel != NULL && step->kernel->release != NULL) {
-            step->kernel->release(step->private_data);
-        }
+        tare_plan_release_step(&plan->steps[s]);
     }
     plan->steps += kept;
     plan->step_count -= kept;
     plan->step_capacity -= kept;
     return TARE_OK;
+}
+
+static void count_weights(tare_plan *plan) {
+    for (size_t s = 0; s < plan->step_count; s++) {
+        const tare_step *step = &plan->steps[s];
+        if (plan->device != NULL && !step->on_host) {
+            plan->device_weight_bytes += step->weight_bytes;
+        } else {
+            plan->weight_bytes += step->weight_bytes;
+        }
+    }
 }
 
 static tare_status allocate(plan_builder *b, const tare_plan_options *options, tare_error *err) {
@@ -583,7 +365,12 @@ static tare_status allocate(plan_builder *b, const tare_plan_options *options, t
     const size_t nodes = plan->graph->node_count + 1;
     bool *watched = tare_arena_array(arena, plan->value_count, sizeof *watched);
 
-    plan->slot_of = tare_arena_array(arena, plan->value_count * 2, sizeof *plan->slot_of);
+    const size_t variants = plan->value_count * TARE_VARIANT_COUNT;
+
+    plan->slot_of = tare_arena_array(arena, variants, sizeof *plan->slot_of);
+    plan->watch_slots = tare_arena_array(arena, plan->value_count, sizeof *plan->watch_slots);
+    plan->input_slots =
+        tare_arena_array(arena, plan->graph->input_count, sizeof *plan->input_slots);
     plan->output_slots =
         tare_arena_array(arena, plan->graph->output_count, sizeof *plan->output_slots);
     b->needed = calloc(nodes, sizeof *b->needed);
@@ -591,13 +378,16 @@ static tare_status allocate(plan_builder *b, const tare_plan_options *options, t
     b->absorbed = calloc(nodes, sizeof *b->absorbed);
     b->prepared = calloc(nodes, sizeof *b->prepared);
     b->links = calloc(nodes, sizeof *b->links);
-    if (watched == NULL || plan->slot_of == NULL || plan->output_slots == NULL ||
-        b->needed == NULL || b->pending == NULL || b->absorbed == NULL || b->prepared == NULL ||
-        b->links == NULL) {
+    if (watched == NULL || plan->slot_of == NULL || plan->watch_slots == NULL ||
+        plan->input_slots == NULL || plan->output_slots == NULL || b->needed == NULL ||
+        b->pending == NULL || b->absorbed == NULL || b->prepared == NULL || b->links == NULL) {
         return tare_fail_memory(err, nodes * sizeof *b->prepared, "the plan");
     }
-    for (size_t i = 0; i < plan->value_count * 2; i++) {
+    for (size_t i = 0; i < variants; i++) {
         plan->slot_of[i] = TARE_NO_INDEX;
+    }
+    for (size_t i = 0; i < plan->value_count; i++) {
+        plan->watch_slots[i] = TARE_NO_INDEX;
     }
     for (size_t i = 0; i < nodes; i++) {
         b->pending[i] = TARE_NO_INDEX;
@@ -612,12 +402,37 @@ static tare_status allocate(plan_builder *b, const tare_plan_options *options, t
 /* Kernels that were prepared but never emitted belong to nobody else when planning fails in
  * between. */
 static void release_unemitted(const plan_builder *b) {
-    for (size_t i = 0; b->prepared_count > 0 && i < b->plan->graph->node_count; i++) {
-        const tare_step *step = b->pending[i] == TARE_NO_INDEX ? NULL : &b->prepared[b->pending[i]];
-        if (step != NULL && step->kernel->release != NULL) {
-            step->kernel->release(step->private_data);
-        }
+    for (size_t i = 0; i < b->prepared_count; i++) {
+        tare_plan_release_step(&b->prepared[i]);
     }
+}
+
+static tare_status choose_backends(tare_plan *plan, const tare_backend *backend,
+                                   const tare_plan_options *options, tare_error *err) {
+    const int threads = options->threads_per_run > 0 ? options->threads_per_run : 1;
+    plan->backend = backend;
+    plan->host = backend;
+    plan->storage = TARE_DTYPE_FLOAT;
+    backend->thread_begin(threads);
+    if (options->device == NULL) {
+        return TARE_OK;
+    }
+    if (backend->device == NULL ||
+        (options->fallback != NULL && options->fallback->device != NULL)) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "a plan for a device needs a backend with one (this is '%s') and a "
+                         "fallback without",
+                         backend->name);
+    }
+    tare_device_facts facts;
+    backend->device->facts(&facts, options->device);
+    plan->device = options->device;
+    plan->storage = facts.storage;
+    plan->host = options->fallback;
+    if (plan->host != NULL) {
+        plan->host->thread_begin(threads);
+    }
+    return TARE_OK;
 }
 
 tare_status tare_plan_build(tare_plan **out, tare_graph *graph, const tare_backend *backend,
@@ -633,17 +448,20 @@ tare_status tare_plan_build(tare_plan **out, tare_graph *graph, const tare_backe
     }
     tare_arena_init(&plan->arena);
     plan->graph = graph;
-    plan->backend = backend;
     plan->value_count = graph->value_count;
     b.plan = plan;
-    backend->thread_begin(options->threads_per_run > 0 ? options->threads_per_run : 1);
+    TARE_TRY_DONE(status, choose_backends(plan, backend, options, &refusal));
     TARE_TRY_DONE(status, tare_graph_index_uses(graph, &refusal));
     TARE_TRY_DONE(status, allocate(&b, options, &refusal));
     mark_needed(&b);
-    TARE_TRY_DONE(status, input_slots(plan, &refusal));
+    TARE_TRY_DONE(status, input_slots(&b, &refusal));
     TARE_TRY_DONE(status, plan_nodes(&b, &refusal));
-    TARE_TRY_DONE(status, plan_outputs(plan, &refusal));
+    TARE_TRY_DONE(status, plan_outputs(&b, &refusal));
     TARE_TRY_DONE(status, drop_unread_reorders(plan, &refusal));
+    count_weights(plan);
+    if (plan->device != NULL) {
+        TARE_TRY_DONE(status, tare_plan_upload(plan, &refusal));
+    }
     TARE_TRY_DONE(status, tare_plan_place(plan, &refusal));
     *out = plan;
 done:
@@ -667,37 +485,11 @@ void tare_plan_free(tare_plan *plan) {
         return;
     }
     for (size_t i = 0; i < plan->step_count; i++) {
-        const tare_step *step = &plan->steps[i];
-        if (step->kernel != NULL && step->kernel->release != NULL) {
-            step->kernel->release(step->private_data);
-        }
+        tare_plan_release_step(&plan->steps[i]);
+    }
+    if (plan->constants != NULL) {
+        plan->backend->device->memory_free(plan->device, plan->constants);
     }
     tare_arena_release(&plan->arena);
     free(plan);
-}
-
-size_t tare_plan_workspace_bytes(const tare_plan *plan) {
-    return plan->workspace_bytes;
-}
-
-size_t tare_plan_weight_bytes(const tare_plan *plan) {
-    return plan->weight_bytes;
-}
-
-size_t tare_plan_step_count(const tare_plan *plan) {
-    return plan->step_count;
-}
-
-tare_plan_step_info tare_plan_step(const tare_plan *plan, size_t index) {
-    const tare_step *step = &plan->steps[index];
-    tare_plan_step_info info = {.node = step->is_reorder ? NULL : step->node,
-                                .kernel = step->kernel == NULL ? "Reorder" : step->kernel->name,
-                                .fused = step->fused,
-                                .view = step->is_view};
-    for (size_t i = 0; i < step->output_count; i++) {
-        if (step->outputs[i] != TARE_NO_INDEX) {
-            info.output_bytes += tare_desc_bytes(&plan->slots[step->outputs[i]].desc);
-        }
-    }
-    return info;
 }

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Life times of slots and their places in one workspace. */
+/** Life times of slots and their places in the workspaces of host and device. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "exec/plan_parts.h"
 
-#define PLACE_ALIGNMENT ((size_t)64)
+#define HOST_ALIGNMENT   ((size_t)64)
+#define DEVICE_ALIGNMENT ((size_t)256)
+
+static size_t align(size_t bytes, size_t alignment) {
+    return (bytes + alignment - 1) & ~(alignment - 1);
+}
 
 static size_t root_of(const tare_plan *plan, size_t slot) {
     while (plan->slots[slot].view_of != TARE_NO_INDEX) {
@@ -39,7 +44,7 @@ static void find_last_uses(const tare_plan *plan, size_t *last) {
     }
 }
 
-static bool add_storage(size_t *out, tare_plan *plan, size_t bytes, size_t first, size_t last) {
+static bool add_storage(size_t *out, tare_plan *plan, const tare_storage *storage) {
     if (plan->storage_count == plan->storage_capacity) {
         const size_t capacity = plan->storage_capacity == 0 ? 256 : plan->storage_capacity * 2;
         tare_storage *grown = tare_arena_array(&plan->arena, capacity, sizeof *grown);
@@ -53,8 +58,7 @@ static bool add_storage(size_t *out, tare_plan *plan, size_t bytes, size_t first
         plan->storage_capacity = capacity;
     }
     *out = plan->storage_count;
-    plan->storages[plan->storage_count++] =
-        (tare_storage){.bytes = bytes, .first = first, .last = last};
+    plan->storages[plan->storage_count++] = *storage;
     return true;
 }
 
@@ -63,7 +67,7 @@ static bool add_storage(size_t *out, tare_plan *plan, size_t bytes, size_t first
 static size_t reusable_input(const tare_plan *plan, const tare_step *step, size_t index,
                              size_t output) {
     const tare_desc *want = &plan->slots[output].desc;
-    if (!step->kernel->in_place) {
+    if (step->kernel == NULL || !step->kernel->in_place) {
         return TARE_NO_INDEX;
     }
     for (size_t k = 0; k < step->input_count; k++) {
@@ -92,6 +96,7 @@ static bool assign_storages(tare_plan *plan, const size_t *last) {
         for (size_t k = 0; k < step->output_count; k++) {
             const size_t index = step->outputs[k];
             tare_slot *slot = index == TARE_NO_INDEX ? NULL : &plan->slots[index];
+            tare_storage storage = {.first = s};
             size_t reuse;
             if (slot == NULL || slot->view_of != TARE_NO_INDEX || slot->kind != TARE_SLOT_ARENA) {
                 continue;
@@ -101,14 +106,21 @@ static bool assign_storages(tare_plan *plan, const size_t *last) {
                 lent = true;
                 slot->storage = reuse;
                 plan->storages[reuse].last = last[index];
-            } else if (!add_storage(&slot->storage, plan, tare_desc_bytes(&slot->desc), s,
-                                    last[index])) {
+                continue;
+            }
+            storage.on_device = slot->place != TARE_PLACE_HOST;
+            storage.bytes = tare_desc_bytes(&slot->desc);
+            storage.last = last[index];
+            if (!add_storage(&slot->storage, plan, &storage)) {
                 return false;
             }
         }
         step->scratch_storage = TARE_NO_INDEX;
-        if (step->scratch_bytes > 0 &&
-            !add_storage(&step->scratch_storage, plan, step->scratch_bytes, s, s)) {
+        const tare_storage scratch = {.on_device = plan->device != NULL && !step->on_host,
+                                      .bytes = step->scratch_bytes,
+                                      .first = s,
+                                      .last = s};
+        if (scratch.bytes > 0 && !add_storage(&step->scratch_storage, plan, &scratch)) {
             return false;
         }
     }
@@ -129,18 +141,20 @@ static int compare_keys(const void *a, const void *b) {
 
 /* Placed storages in order of offset, as a list, so that gaps are found in one walk. */
 static size_t find_gap(const tare_storage *storages, const size_t *by_offset, size_t placed,
-                       const tare_storage *wanted, size_t bytes) {
+                       const tare_storage *wanted) {
+    const size_t alignment = wanted->on_device ? DEVICE_ALIGNMENT : HOST_ALIGNMENT;
     size_t at = 0;
     for (size_t i = 0; i < placed; i++) {
         const tare_storage *other = &storages[by_offset[i]];
-        if (other->last < wanted->first || wanted->last < other->first) {
+        if (other->on_device != wanted->on_device || other->last < wanted->first ||
+            wanted->last < other->first) {
             continue;
         }
-        if (other->offset >= at + bytes) {
+        if (other->offset >= at + wanted->bytes) {
             break;
         }
         if (other->offset + other->bytes > at) {
-            at = (other->offset + other->bytes + PLACE_ALIGNMENT - 1) & ~(PLACE_ALIGNMENT - 1);
+            at = align(other->offset + other->bytes, alignment);
         }
     }
     return at;
@@ -163,18 +177,21 @@ static tare_status assign_offsets(tare_plan *plan, tare_error *err) {
     qsort(keys, count, sizeof *keys, compare_keys);
     for (size_t i = 0; i < count; i++) {
         tare_storage *storage = &plan->storages[keys[i].index];
-        size_t at = i;
-        storage->offset = find_gap(plan->storages, by_offset, i, storage, storage->bytes);
+        size_t *workspace =
+            storage->on_device ? &plan->device_workspace_bytes : &plan->workspace_bytes;
+        const size_t alignment = storage->on_device ? DEVICE_ALIGNMENT : HOST_ALIGNMENT;
+        size_t at = i, end;
+        storage->offset = find_gap(plan->storages, by_offset, i, storage);
         while (at > 0 && plan->storages[by_offset[at - 1]].offset > storage->offset) {
             by_offset[at] = by_offset[at - 1];
             at--;
         }
         by_offset[at] = keys[i].index;
-        if (storage->offset + storage->bytes > plan->workspace_bytes) {
-            plan->workspace_bytes = storage->offset + storage->bytes;
-        }
+        /* No workspace that something lies in is empty, so that no operand is a NULL pointer. */
+        end = align(storage->offset + storage->bytes, alignment);
+        end = end == 0 ? alignment : end;
+        *workspace = end > *workspace ? end : *workspace;
     }
-    plan->workspace_bytes = (plan->workspace_bytes + PLACE_ALIGNMENT - 1) & ~(PLACE_ALIGNMENT - 1);
 done:
     free(keys);
     free(by_offset);
