@@ -16,26 +16,18 @@
 #define LANE_COUNT ((int64_t)TARE_STATS_LANES)
 #define TILE_ROWS  ((int64_t)TARE_STATS_TILE_ROWS)
 
-static float float_of(int32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static int32_t bits_of(float value) {
-    int32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
 static void merge(float *low, float *high, float min, float max) {
     *low = min < *low ? min : *low;
     *high = max > *high ? max : *high;
 }
 
 float tare_cpu_plain_sum(double sum) {
-    const float rounded = (float)sum;
-    return isnan(rounded) ? float_of(0x7fc00000) : rounded;
+    static const uint32_t bits = 0x7fc00000;
+    float rounded = (float)sum;
+    if (isnan(rounded)) {
+        memcpy(&rounded, &bits, sizeof rounded);
+    }
+    return rounded;
 }
 
 /* False, and counted, when it is not finite. */
@@ -56,12 +48,13 @@ static bool count_unusual(tare_reduce_record *out, float x) {
 
 static void reduce_flat(tare_reduce_record *out, const tare_vector *vector, const float *in,
                         int64_t count) {
-    int32_t codes[2] = {INT32_MAX, INT32_MIN};
+    tare_extremes seen = {.low = INFINITY, .high = -INFINITY};
 
-    out->zeros = (uint64_t)vector->range_zeros(codes, in, count);
-    if (codes[1] < INFINITE && codes[0] > tare_order_code(bits_of(-INFINITY))) {
-        out->min = float_of(tare_order_code(codes[0]));
-        out->max = float_of(tare_order_code(codes[1]));
+    vector->look_over(&seen, in, count);
+    out->zeros = (uint64_t)seen.zeros;
+    if (seen.largest < INFINITE) {
+        out->min = seen.low;
+        out->max = seen.high;
         return;
     }
     for (int64_t i = 0; i < count; i++) {
@@ -185,6 +178,21 @@ static void fold_lanes(block *out, const tare_row_reduction *lanes, int64_t colu
     }
 }
 
+/* Fewer rows than lanes: each lane is a row or missing. */
+static void reduce_few_rows(tare_row_reduction *seen, const tare_vector *vector, const tile *t) {
+    static const float missing[BLOCK];
+    const float *x[TARE_STATS_LANES];
+
+    for (int64_t lane = 0; lane < LANE_COUNT; lane++) {
+        x[lane] = lane < t->rows ? t->in + lane * t->width : missing;
+    }
+    vector->reduce_rows(seen, t->in, (int64_t[2]){t->rows, t->width}, t->columns);
+    for (int64_t c = 0; c < t->columns; c++) {
+        seen->sum[c] = ((x[0][c] + x[1][c]) + (x[2][c] + x[3][c])) +
+                       ((x[4][c] + x[5][c]) + (x[6][c] + x[7][c]));
+    }
+}
+
 /* Rows that are dense and few columns: 8 of them side by side are one row of all lanes. Else lane
  * by lane. */
 static void reduce_tile(tare_reduce_record *record, block *out, const tare_vector *vector,
@@ -195,7 +203,12 @@ static void reduce_tile(tare_reduce_record *record, block *out, const tare_vecto
     const int64_t whole = t->rows / LANE_COUNT, rest = t->rows % LANE_COUNT;
     const int64_t step = LANE_COUNT * t->width;
 
-    if (t->columns == t->width) {
+    if (t->rows < LANE_COUNT) {
+        tare_row_reduction seen = {.sum = out->sum, .low = out->low, .high = out->high};
+        reduce_few_rows(&seen, vector, t);
+        lanes.zeros = seen.zeros;
+        lanes.largest = seen.largest;
+    } else if (t->columns == t->width) {
         const int64_t longer = rest * t->width;
         tare_row_reduction others = {
             .sum = sum + longer, .low = low + longer, .high = high + longer};
@@ -216,10 +229,10 @@ static void reduce_tile(tare_reduce_record *record, block *out, const tare_vecto
         lanes.high = high;
     }
     record->zeros += (uint64_t)lanes.zeros;
-    if (lanes.largest < INFINITE) {
-        fold_lanes(out, &lanes, t->columns, t->columns);
-    } else {
+    if (lanes.largest >= INFINITE) {
         reduce_tile_slowly(record, out, t);
+    } else if (t->rows >= LANE_COUNT) {
+        fold_lanes(out, &lanes, t->columns, t->columns);
     }
 }
 

@@ -87,6 +87,13 @@ typedef void (*tare_compare_loop)(uint8_t *out, const float *a, const float *b,
 typedef void (*tare_transpose_loop)(uint32_t *out, const uint32_t *in, const int64_t dims[2],
                                     const int64_t strides[2]);
 
+/** What is seen of a row of elements in passing. */
+typedef struct tare_extremes {
+    float low, high;
+    int32_t largest; /**< bits of the largest magnitude: more than those of infinity for NaN */
+    int64_t zeros;   /**< of both signs */
+} tare_extremes;
+
 /** Columns over a few rows. */
 typedef struct tare_row_reduction {
     float *sum, *low, *high; /**< per column; sums start with +0 and may be of anything */
@@ -116,19 +123,15 @@ typedef struct tare_vector {
     void (*add_product)(float *out, const float *x, const float *w, const int64_t dims[2],
                         int64_t count);
 
-    /** Smallest and largest order code (see tare_order_code()) of count elements, merged into
-     * codes[0] and codes[1]. */
-    void (*range)(int32_t codes[2], const float *in, int64_t count);
-    /** As range; returns how many of the elements are zero. */
-    int64_t (*range_zeros)(int32_t codes[2], const float *in, int64_t count);
+    /** Merges `count` elements. Where largest comes out as infinity or more, low and high mean
+     * nothing. */
+    void (*look_over)(tare_extremes *out, const float *in, int64_t count);
     /** dims[0] rows, each dims[1] elements behind the last, of which the first `columns` are used;
      * rows in ascending order. */
     void (*reduce_rows)(tare_row_reduction *out, const float *in, const int64_t dims[2],
                         int64_t columns);
     /** sums[c] += in[r][c], rows and dims as before. */
     void (*add_rows)(float *sums, const float *in, const int64_t dims[2], int64_t columns);
-    /** Per column: low[c] = min(low[c], in[r][c]), high alike; NaN are skipped. */
-    void (*range_columns)(float *low, float *high, const float *in, int64_t rows, int64_t columns);
     /** Sum in double over 16 lanes. */
     double (*sum)(const float *in, int64_t count);
     /** Sum of (in[i] - shift)^2 in double. */
