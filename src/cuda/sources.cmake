@@ -3,6 +3,7 @@
 
 # Kernels and their launchers.
 set(TARE_CUDA_KERNEL_FILES
+  conv_epilogue.cu
   ingest.cu
   move.cu
   stats_histogram.cu
@@ -11,7 +12,9 @@ set(TARE_CUDA_KERNEL_FILES
 
 # C that includes no CUDA header, directly or through others: kernel rows, plans. Tested also where CUDA is missing.
 set(TARE_CUDA_C_FILES
+  conv_spec.c
   ingest.c
+  matmul_cut.c
   move.c
   move_plan.c
   pad.c
@@ -21,4 +24,12 @@ set(TARE_CUDA_C_FILES
 set(TARE_CUDA_RUNTIME_FILES
   api.c
   backend.c
+  conv.c
+  conv_cache.c
+  conv_graph.c
+  conv_plan.c
+  conv_store.c
+  conv_tune.c
+  cudnn_graph.c
+  matmul.c
   plugin.c)
