@@ -44,6 +44,8 @@ typedef struct kernel_case {
      * half_absolute is added there, for kernels that round in between. Other types are equal. */
     double relative, absolute, half_absolute;
     bool refused; /**< prepare answers TARE_UNSUPPORTED in every variant */
+    bool aligned; /**< operands begin where a plan puts them, for libraries that rely on it */
+    const tare_device *device; /**< for rows that need more of it than storage and precision */
 } kernel_case;
 
 /** Runs all variants of the case with the rows of the table and reports what is wrong to Criterion.

@@ -9,8 +9,8 @@
 tare_status tare_cuda_upload(void **out, tare_device *device, const void *from, size_t bytes,
                              tare_error *err) {
     (void)device;
-    *out = malloc(bytes > 0 ? bytes : 1);
-    if (*out == NULL) {
+    *out = NULL;
+    if (posix_memalign(out, 256, bytes > 0 ? bytes : 1) != 0) { /* cudaMalloc()'s alignment */
         return tare_fail_memory(err, bytes, "device memory");
     }
     if (bytes > 0) {

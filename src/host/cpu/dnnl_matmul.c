@@ -2,68 +2,11 @@
 /** MatMul and Gemm through oneDNN's matrix product. */
 #include "cpu/dnnl_kernels.h"
 #include "cpu/dnnl_linear.h"
+#include "exec/product.h"
 #include "ops/attrs.h"
 
-/** A matrix product [batch..., m, k] x [batch..., k, n] with as few batch axes as possible. */
-typedef struct product {
-    int batch_rank;
-    int64_t a_batch[TARE_MAX_RANK], b_batch[TARE_MAX_RANK]; /**< 1 where broadcast */
-    int64_t m, n, k;
-} product;
-
-/** Dim `axis` of a shape padded with ones in front to `rank` dims. */
-static int64_t padded_dim(const tare_desc *desc, int rank, int axis) {
-    const int own = axis - (rank - desc->rank);
-    return own < 0 ? 1 : desc->dims[own];
-}
-
-/** Adds a batch axis, merged into the last one when both operands go on in the same way there. */
-static void add_batch_axis(product *out, int64_t a, int64_t b) {
-    if (a == 1 && b == 1) {
-        return;
-    }
-    if (out->batch_rank > 0) {
-        int64_t *last_a = &out->a_batch[out->batch_rank - 1];
-        int64_t *last_b = &out->b_batch[out->batch_rank - 1];
-        if ((*last_a == 1) == (a == 1) && (*last_b == 1) == (b == 1)) {
-            *last_a *= a;
-            *last_b *= b;
-            return;
-        }
-    }
-    out->a_batch[out->batch_rank] = a;
-    out->b_batch[out->batch_rank++] = b;
-}
-
-/** Reads MatMul's operands (a vector is a row on the left and a column on the right). */
-static product read_product(const tare_desc *a, const tare_desc *b) {
-    tare_desc left = *a, right = *b;
-    if (a->rank == 1) {
-        left.rank = 2;
-        left.dims[0] = 1;
-        left.dims[1] = a->dims[0];
-    }
-    if (b->rank == 1) {
-        right.rank = 2;
-        right.dims[1] = 1;
-    }
-    product out = {.m = left.dims[left.rank - 2],
-                   .k = left.dims[left.rank - 1],
-                   .n = right.dims[right.rank - 1]};
-    const int rank = left.rank > right.rank ? left.rank : right.rank;
-    for (int axis = 0; axis < rank - 2; axis++) {
-        add_batch_axis(&out, padded_dim(&left, rank, axis), padded_dim(&right, rank, axis));
-    }
-    /* One matrix on the right for all on the left: their rows make up one tall matrix. */
-    if (out.batch_rank == 1 && out.b_batch[0] == 1) {
-        out.m *= out.a_batch[0];
-        out.batch_rank = 0;
-    }
-    return out;
-}
-
 /** A row-major operand [batch..., rows, columns]; `flip`: stored as [batch..., columns, rows]. */
-static tare_dnnl_view view_matrix(const product *p, const int64_t *batch, int64_t rows,
+static tare_dnnl_view view_matrix(const tare_product *p, const int64_t *batch, int64_t rows,
                                   int64_t columns, bool flip) {
     tare_dnnl_view view = {.rank = p->batch_rank + 2};
     /* A vector lies the same either way; oneDNN's checks of strides know only the usual one. */
@@ -82,9 +25,9 @@ static tare_dnnl_view view_matrix(const product *p, const int64_t *batch, int64_
 }
 
 /** The operation without bias or addend. */
-static tare_dnnl_linear describe_product(const product *p, const tare_prepare *prepare,
+static tare_dnnl_linear describe_product(const tare_product *p, const tare_prepare *prepare,
                                          const tare_gemm_attrs *attrs) {
-    int64_t out_batch[TARE_MAX_RANK];
+    int64_t out_batch[TARE_MAX_RANK] = {0};
     for (int axis = 0; axis < p->batch_rank; axis++) {
         out_batch[axis] = p->a_batch[axis] == 1 ? p->b_batch[axis] : p->a_batch[axis];
     }
@@ -103,7 +46,7 @@ static tare_dnnl_linear describe_product(const product *p, const tare_prepare *p
 static tare_status prepare_matmul(tare_prepare *prepare, tare_error *err) {
     static const tare_gemm_attrs attrs = {.alpha = 1.0f};
     TARE_TRY(tare_dnnl_check_operands(prepare, err));
-    const product p = read_product(&prepare->inputs[0], &prepare->inputs[1]);
+    const tare_product p = tare_product_read(&prepare->inputs[0], &prepare->inputs[1]);
     const tare_dnnl_linear linear = describe_product(&p, prepare, &attrs);
     TARE_TRY(tare_dnnl_program_open(prepare->private_data, err));
     return tare_dnnl_linear_prepare(prepare, &linear, err);
@@ -117,7 +60,7 @@ static void read_addend_dims(int64_t dims[2], const tare_desc *c) {
 
 /** beta C as a matrix of m x n, or one row of n when C has one row; kept by the program. */
 static tare_status expand_addend(tare_dnnl_view *view, tare_prepare *prepare, float beta,
-                                 const product *p, tare_error *err) {
+                                 const tare_product *p, tare_error *err) {
     int64_t dims[2];
     read_addend_dims(dims, &prepare->inputs[2]);
     const float *c = prepare->constants[2]->data;
@@ -133,7 +76,7 @@ static tare_status expand_addend(tare_dnnl_view *view, tare_prepare *prepare, fl
             out[row * p->n + column] = beta * c[row * dims[1] + (dims[1] == 1 ? 0 : column)];
         }
     }
-    const product single = {.m = rows, .n = p->n};
+    const tare_product single = {.m = rows, .n = p->n};
     *view = view_matrix(&single, NULL, rows, p->n, false);
     view->place = tare_dnnl_program_keep(prepare->private_data, buffer);
     return TARE_OK;
@@ -141,7 +84,7 @@ static tare_status expand_addend(tare_dnnl_view *view, tare_prepare *prepare, fl
 
 /** Gemm's beta C, as a matrix whose dims of 1 are broadcast. */
 static tare_status read_addend(tare_dnnl_view *view, tare_prepare *prepare, float beta,
-                               const product *p, tare_error *err) {
+                               const tare_product *p, tare_error *err) {
     int64_t dims[2];
     read_addend_dims(dims, &prepare->inputs[2]);
     const bool whole = dims[1] == p->n && (dims[0] == p->m || dims[0] == 1);
@@ -152,7 +95,7 @@ static tare_status read_addend(tare_dnnl_view *view, tare_prepare *prepare, floa
         return tare_fail(err, TARE_UNSUPPORTED, "beta %g with a bias that is not constant",
                          (double)beta);
     }
-    const product single = {.m = dims[0], .n = dims[1]};
+    const tare_product single = {.m = dims[0], .n = dims[1]};
     *view = view_matrix(&single, NULL, dims[0], dims[1], false);
     view->place.space = TARE_DNNL_INPUT;
     view->place.index = 2;
@@ -163,9 +106,9 @@ static tare_status prepare_gemm(tare_prepare *prepare, tare_error *err) {
     const tare_gemm_attrs *attrs = prepare->attrs;
     TARE_TRY(tare_dnnl_check_operands(prepare, err));
     const tare_desc *a = &prepare->inputs[0], *b = &prepare->inputs[1];
-    const product p = {.m = a->dims[attrs->trans_a ? 1 : 0],
-                       .k = a->dims[attrs->trans_a ? 0 : 1],
-                       .n = b->dims[attrs->trans_b ? 0 : 1]};
+    const tare_product p = {.m = a->dims[attrs->trans_a ? 1 : 0],
+                            .k = a->dims[attrs->trans_a ? 0 : 1],
+                            .n = b->dims[attrs->trans_b ? 0 : 1]};
     tare_dnnl_linear linear = describe_product(&p, prepare, attrs);
     TARE_TRY(tare_dnnl_program_open(prepare->private_data, err));
     if (prepare->input_count > 2 && prepare->inputs[2].rank >= 0 && attrs->beta != 0.0f) {
