@@ -6,6 +6,7 @@
 
 static const tare_kernel_table *const tables[] = {
     &tare_cuda_move_table,
+    &tare_cuda_gather_table,
     NULL, /* ends the list */
 };
 

@@ -98,8 +98,10 @@ static int find_run(tare_cuda_mapped *mapped, const tare_pad_attrs *attrs, const
     return rank;
 }
 
-static tare_status make_tables(tare_cuda_pad *state, const tare_pad_attrs *attrs, const int *axes,
-                               const tare_desc *in, tare_error *err) {
+static tare_status make_tables(tare_prepare *prepare, const int *axes, tare_error *err) {
+    tare_cuda_pad *state = prepare->private_data;
+    const tare_pad_attrs *attrs = prepare->attrs;
+    const tare_desc *in = &prepare->inputs[0];
     tare_cuda_mapped *mapped = &state->mapped;
     tare_status status = TARE_OK;
     int64_t *tables, *next, total = 0;
@@ -130,6 +132,7 @@ static tare_status make_tables(tare_cuda_pad *state, const tare_pad_attrs *attrs
             next += mapped->dims[k];
         }
     }
+    prepare->weight_bytes = (size_t)total * sizeof *tables;
     free(tables);
     return status;
 }
@@ -155,7 +158,7 @@ tare_status tare_cuda_pad_prepare(tare_prepare *prepare, tare_error *err) {
         add_axis(&state->mapped, out->dims[order[k]],
                  from[order[k]] * (int64_t)state->mapped.element_bytes);
     }
-    return make_tables(state, attrs, order, in, err);
+    return make_tables(prepare, order, err);
 }
 
 tare_status tare_cuda_pad_run(const tare_run *run, tare_error *err) {

@@ -13,6 +13,7 @@ set(TARE_CUDA_KERNEL_FILES
 # C that includes no CUDA header, directly or through others: kernel rows, plans. Tested also where CUDA is missing.
 set(TARE_CUDA_C_FILES
   conv_spec.c
+  gather.c
   ingest.c
   matmul_cut.c
   move.c
