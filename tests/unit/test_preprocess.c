@@ -290,3 +290,53 @@ Test(preprocess, values_colours_and_layouts) {
     tare_sample_release(&sample);
     tare_preprocess_scratch_release(&scratch);
 }
+
+Test(preprocess, kept_pixels_lead_to_the_same_values) {
+    static const char *const texts[] = {
+        "{\"color\":\"RGB\",\"mean\":[1,2,3],\"std\":[1,2,4],\"scale\":0.3}",
+        "{\"color\":\"BGR\",\"layout\":\"NHWC\",\"mean\":[0.4,0.5,0.6],\"scale\":0.003921569}",
+        "{\"color\":\"GRAY\",\"center_crop\":[5,4],\"std\":[0.3]}",
+        "{\"color\":\"Y\",\"resize\":{\"mode\":\"exact\",\"size\":[7,3],\"filter\":\"bilinear\"}}",
+        "{\"color\":\"BGR\",\"resize\":{\"mode\":\"letterbox\",\"size\":[8,16],\"filter\":"
+        "\"bicubic\",\"align\":\"center\",\"pad\":[7,8,9]},\"std\":[3,1,2]}",
+        "{\"color\":\"RGB\",\"resize\":{\"mode\":\"letterbox\",\"size\":[20,3],\"filter\":"
+        "\"box\",\"align\":\"top_left\",\"pad\":[1,2,3]}}",
+    };
+    unsigned char rgb[13 * 9 * 3];
+    const tare_pixels pixels = {rgb, 13, 9};
+    tare_sample values = {0}, kept = {0};
+    tare_preprocess_scratch scratch = {0}, keeping = {.keep_pixels = true};
+    tare_error err = {0};
+
+    for (size_t i = 0; i < sizeof rgb; i++) {
+        rgb[i] = (unsigned char)(i * 37 + i / 11 * 5);
+    }
+    for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) {
+        const tare_preprocess preprocess = read_text(texts[t]);
+        const size_t channels = tare_preprocess_channels(&preprocess);
+        const bool last = preprocess.layout == TARE_PIXEL_LAYOUT_NHWC;
+        float table[3 * TARE_PIXEL_VALUES];
+        tare_preprocess_table(table, &preprocess);
+        cr_assert_eq(tare_preprocess_run(&values, 0, &preprocess, &pixels, &scratch, &err), TARE_OK,
+                     "%s", err.text);
+        cr_assert_eq(tare_preprocess_run(&kept, 0, &preprocess, &pixels, &keeping, &err), TARE_OK,
+                     "%s", err.text);
+        const tare_array *array = &kept.inputs[0];
+        const unsigned char *bytes = array->data;
+        const float *floats = values.inputs[0].data;
+        const size_t area = array->dims[1] * array->dims[2];
+        cr_assert_eq(array->element, TARE_UINT8);
+        cr_assert_eq(array->dims[3], channels);
+        cr_assert_eq(array->bytes * sizeof(float), values.inputs[0].bytes);
+        for (size_t i = 0; i < area * channels; i++) {
+            const size_t c = i % channels;
+            const float value = floats[last ? i : c * area + i / channels];
+            cr_assert_eq(memcmp(&value, &table[c * TARE_PIXEL_VALUES + bytes[i]], sizeof value), 0,
+                         "description %zu, element %zu", t, i);
+        }
+    }
+    tare_sample_release(&values);
+    tare_sample_release(&kept);
+    tare_preprocess_scratch_release(&scratch);
+    tare_preprocess_scratch_release(&keeping);
+}

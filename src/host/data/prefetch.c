@@ -86,6 +86,7 @@ tare_status tare_prefetch_measure(size_t *bytes, const tare_samples *dataset,
     /* A size that follows the image: float32 per decoded byte bounds it, and the working memory
      * holds those bytes. */
     sample = sample == 0 ? most * sizeof(float) : sample;
+    sample = options->keep_pixels ? sample / sizeof(float) : sample;
     if (sample != 0 && options->slots > (SIZE_MAX / 2) / sample) {
         return tare_fail_memory(err, SIZE_MAX, "samples loaded ahead");
     }
@@ -117,7 +118,7 @@ static void load_into(entry *result, tare_prefetch *prefetch, size_t position, t
 
 static void *loader(void *data) {
     tare_prefetch *prefetch = data;
-    tare_source_scratch scratch = {0};
+    tare_source_scratch scratch = {.keep_pixels = prefetch->options.keep_pixels};
     tare_sample *sample = NULL;
     size_t position = 0;
 

@@ -13,6 +13,7 @@ typedef struct tare_prefetch_options {
                             NULL: 0, 1, 2, ... */
     size_t count;        /**< how many to deliver; with order == NULL at most the dataset's count */
     bool skip_bad;       /**< leave out samples that do not load, instead of failing */
+    bool keep_pixels;    /**< images stay pixels (data/preprocess.h) */
 } tare_prefetch_options;
 
 /** 2 threads, 8 slots, all samples in their order, failing at the first bad one. */

@@ -112,6 +112,8 @@ TARE_MUST_CHECK tare_status tare_preprocess_geometry(tare_geometry *geometry,
 
 /** Working memory of one thread, kept between calls. All zero is a valid start. */
 typedef struct tare_preprocess_scratch {
+    bool
+        keep_pixels; /**< leave samples as pixels; tare_preprocess_table() is the rest of the way */
     tare_image image, spare;
     tare_memory plane, resized;
     tare_resize_scratch resize;
@@ -133,9 +135,17 @@ typedef struct tare_pixels {
     size_t width, height;
 } tare_pixels;
 
+/** Number of values of a pixel of one channel. */
+#define TARE_PIXEL_VALUES 256
+
+/** The values of the pixels: pixel p of channel c becomes out[c * TARE_PIXEL_VALUES + p]. The
+ * description must be complete; `out` has room for tare_preprocess_channels() channels. */
+void tare_preprocess_table(float *out, const tare_preprocess *preprocess);
+
 /**
- * Turns pixels into input `index` of the sample: float32 [1, C, H, W] or [1, H, W, C]. The
- * description must be complete. The input's name stays as it is.
+ * Turns pixels into input `index` of the sample: float32 [1, C, H, W] or [1, H, W, C], or, where
+ * the scratch says so, uint8 [1, H, W, C] whatever the layout, from which tare_preprocess_table()
+ * makes the same values. The description must be complete. The input's name stays as it is.
  */
 TARE_MUST_CHECK tare_status tare_preprocess_run(tare_sample *sample, size_t index,
                                                 const tare_preprocess *preprocess,

@@ -113,18 +113,14 @@ static tare_status resize_window(surface *to, const tare_preprocess *preprocess,
     return TARE_OK;
 }
 
-/** Normalised values of all 256 pixel values; the arithmetic is float32 throughout, as NumPy's
- * would be. */
-typedef struct value_table {
-    float values[256];
-} value_table;
-
-static void table_fill(value_table *to, const tare_preprocess *preprocess, size_t channel) {
-    const float scale = (float)preprocess->scale, mean = (float)preprocess->mean[channel];
-    const float std = (float)preprocess->std[channel];
-
-    for (size_t v = 0; v < 256; v++) {
-        to->values[v] = ((float)v * scale - mean) / std;
+/* The arithmetic is float32 throughout, as NumPy's would be. */
+void tare_preprocess_table(float *out, const tare_preprocess *preprocess) {
+    for (size_t c = 0; c < tare_preprocess_channels(preprocess); c++) {
+        const float scale = (float)preprocess->scale, mean = (float)preprocess->mean[c];
+        const float std = (float)preprocess->std[c];
+        for (size_t v = 0; v < TARE_PIXEL_VALUES; v++) {
+            out[c * TARE_PIXEL_VALUES + v] = ((float)v * scale - mean) / std;
+        }
     }
 }
 
@@ -145,31 +141,65 @@ static void plane_fill(const plane *to, const tare_geometry *geometry, float val
 }
 
 static void plane_write(const plane *to, const surface *from, size_t channel,
-                        const tare_geometry *geometry, const value_table *table) {
+                        const tare_geometry *geometry, const float *table) {
     for (size_t y = 0; y < geometry->window_height; y++) {
         float *row = to->data + (geometry->place_y + y) * to->pitch + geometry->place_x * to->step;
         const unsigned char *pixels = from->data + y * from->pitch + channel;
         for (size_t x = 0; x < geometry->window_width; x++) {
-            row[x * to->step] = table->values[pixels[x * from->channels]];
+            row[x * to->step] = table[pixels[x * from->channels]];
         }
     }
+}
+
+static bool is_bordered(const tare_geometry *geometry) {
+    return geometry->window_width != geometry->out_width ||
+           geometry->window_height != geometry->out_height;
 }
 
 static void write_values(float *out, const tare_preprocess *preprocess, const surface *from,
                          const tare_geometry *geometry) {
     const size_t channels = from->channels, area = geometry->out_width * geometry->out_height;
     const bool planar = preprocess->layout != TARE_PIXEL_LAYOUT_NHWC;
-    const bool bordered = geometry->window_width * geometry->window_height != area;
-    value_table table;
+    float tables[3 * TARE_PIXEL_VALUES];
 
+    tare_preprocess_table(tables, preprocess);
     for (size_t c = 0; c < channels; c++) {
         const plane to = {out + (planar ? c * area : c), planar ? 1 : channels,
                           geometry->out_width * (planar ? 1 : channels)};
-        table_fill(&table, preprocess, c);
-        if (bordered) {
-            plane_fill(&to, geometry, table.values[preprocess->pad[c]]);
+        const float *table = tables + c * TARE_PIXEL_VALUES;
+        if (is_bordered(geometry)) {
+            plane_fill(&to, geometry, table[preprocess->pad[c]]);
         }
-        plane_write(&to, from, preprocess->color == TARE_COLOR_BGR ? 2 - c : c, geometry, &table);
+        plane_write(&to, from, preprocess->color == TARE_COLOR_BGR ? 2 - c : c, geometry, table);
+    }
+}
+
+/* One row of pixels in the channel order of the description. */
+static void copy_row(unsigned char *to, const unsigned char *from, size_t pixels, size_t channels,
+                     bool reversed) {
+    if (!reversed) {
+        memcpy(to, from, pixels * channels);
+        return;
+    }
+    for (size_t x = 0; x < pixels; x++) {
+        for (size_t c = 0; c < channels; c++) {
+            to[x * channels + c] = from[x * channels + channels - 1 - c];
+        }
+    }
+}
+
+static void write_pixels(unsigned char *out, const tare_preprocess *preprocess, const surface *from,
+                         const tare_geometry *geometry) {
+    const size_t channels = from->channels, pitch = geometry->out_width * channels;
+    const size_t total = geometry->out_height * pitch;
+
+    for (size_t i = 0; is_bordered(geometry) && i < total; i++) {
+        out[i] = preprocess->pad[i % channels];
+    }
+    for (size_t y = 0; y < geometry->window_height; y++) {
+        copy_row(out + (geometry->place_y + y) * pitch + geometry->place_x * channels,
+                 from->data + y * from->pitch, geometry->window_width, channels,
+                 preprocess->color == TARE_COLOR_BGR);
     }
 }
 
@@ -177,8 +207,10 @@ tare_status tare_preprocess_run(tare_sample *sample, size_t index,
                                 const tare_preprocess *preprocess, const tare_pixels *pixels,
                                 tare_preprocess_scratch *scratch, tare_error *err) {
     const size_t channels = tare_preprocess_channels(preprocess);
-    const bool planar = preprocess->layout != TARE_PIXEL_LAYOUT_NHWC;
-    tare_array shape = {.name = sample->inputs[index].name, .element = TARE_FLOAT32, .rank = 4};
+    const bool channels_last = preprocess->layout == TARE_PIXEL_LAYOUT_NHWC || scratch->keep_pixels;
+    tare_array shape = {.name = sample->inputs[index].name,
+                        .element = scratch->keep_pixels ? TARE_UINT8 : TARE_FLOAT32,
+                        .rank = 4};
     tare_geometry geometry;
     surface from;
 
@@ -187,13 +219,17 @@ tare_status tare_preprocess_run(tare_sample *sample, size_t index,
     }
     TARE_TRY(tare_preprocess_geometry(&geometry, preprocess, pixels->width, pixels->height, err));
     shape.dims[0] = 1;
-    shape.dims[1] = planar ? channels : geometry.out_height;
-    shape.dims[2] = planar ? geometry.out_height : geometry.out_width;
-    shape.dims[3] = planar ? geometry.out_width : channels;
+    shape.dims[1] = channels_last ? geometry.out_height : channels;
+    shape.dims[2] = channels_last ? geometry.out_width : geometry.out_height;
+    shape.dims[3] = channels_last ? channels : geometry.out_width;
     TARE_TRY(tare_sample_shape(sample, index, &shape, err));
     TARE_TRY(convert_color(&from, preprocess, pixels, scratch, err));
     TARE_TRY(resize_window(&from, preprocess, pixels, &geometry, scratch, err));
-    write_values(sample->inputs[index].data, preprocess, &from, &geometry);
+    if (scratch->keep_pixels) {
+        write_pixels(sample->inputs[index].data, preprocess, &from, &geometry);
+    } else {
+        write_values(sample->inputs[index].data, preprocess, &from, &geometry);
+    }
     return TARE_OK;
 }
 
