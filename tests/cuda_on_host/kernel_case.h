@@ -11,7 +11,7 @@
 #include "exec/backend.h"
 
 #define KERNEL_CASE_INPUTS  8
-#define KERNEL_CASE_OUTPUTS 2
+#define KERNEL_CASE_OUTPUTS 3
 
 /** What the elements of an input are. Types other than floats take whole numbers of the range. */
 typedef enum kernel_values {
