@@ -5,8 +5,11 @@
 #include "cuda/kernels.h"
 
 static const tare_kernel_table *const tables[] = {
+    &tare_cuda_elementwise_table,
     &tare_cuda_move_table,
     &tare_cuda_gather_table,
+    &tare_cuda_norm_table,
+    &tare_cuda_softmax_table,
     NULL, /* ends the list */
 };
 

@@ -3,22 +3,30 @@
 
 # Kernels and their launchers.
 set(TARE_CUDA_KERNEL_FILES
+  elementwise.cu
   conv_epilogue.cu
   ingest.cu
   move.cu
+  norm_groups.cu
+  norm_rows.cu
+  softmax.cu
   stats_histogram.cu
   stats_range.cu
   stats_window.cu)
 
 # C that includes no CUDA header, directly or through others: kernel rows, plans. Tested also where CUDA is missing.
 set(TARE_CUDA_C_FILES
+  elementwise.c
   conv_spec.c
   gather.c
   ingest.c
   matmul_cut.c
   move.c
   move_plan.c
+  norm.c
   pad.c
+  softmax.c
+  program.c
   stats_plan.c)
 
 # C that includes cuda/api.h.

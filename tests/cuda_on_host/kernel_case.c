@@ -362,8 +362,10 @@ static outcome run_cpu(operands *cpu, const kernel_case *test) {
 
 static bool near(double got, double wanted, const kernel_case *test, tare_dtype dtype) {
     const bool half = dtype == TARE_DTYPE_FLOAT16;
-    const double bound =
-        test->relative * fabs(wanted) + test->absolute + (half ? test->half_absolute : 0.0);
+    /* Below the smallest normal number a relative error is one of some quanta. */
+    const double quanta = test->relative > 0.0 ? 0x1p-148 : 0.0;
+    const double bound = test->relative * fabs(wanted) + test->absolute + quanta +
+                         (half ? test->half_absolute : 0.0);
     double low = wanted - bound, high = wanted + bound;
     if (isnan(wanted) || isnan(got)) {
         return isnan(wanted) && isnan(got);
