@@ -343,7 +343,8 @@ typedef struct tare_calibrate_options {
     bool resume; /**< go on where an earlier run stopped: from its checkpoint or, without one, from
                     the finished state at the path, to which new samples are added */
     double checkpoint_seconds;        /**< time between checkpoints; default 30; 0: none */
-    bool ranges_only;                 /**< leave out the code histograms, which most methods need */
+    bool ranges_only;                 /**< leave out the code histograms, which most methods need, and
+                                         the sums that corrections of biases need */
     const char *target;               /**< "openvino" (default) */
     const char *const *ignored_names; /**< as in tare_quantize_options; tensors are watched for
                                          quantizing with and without them */

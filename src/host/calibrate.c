@@ -240,6 +240,7 @@ static tare_status calibrate(calibrating *k, const tare_model *model, tare_error
     tare_calibration_size size;
 
     TARE_TRY(choose_shard(k, err));
+    k->q.collect = collect;
     TARE_TRY(tare_quantization_watch(&k->q, model, k->feed.shapes, k->feed.shape_count, &placement,
                                      err));
     TARE_TRY(tare_calibration_identify(&k->identity, &k->q.arena, model, &k->feed, err));

@@ -4,6 +4,7 @@
 
 #include "ops/upgrade.h"
 #include "pass/batch_norm.h"
+#include "quant/sums.h"
 #include "quantize.h"
 
 TARE_API void tare_quantize_options_init(tare_quantize_options *options) {
@@ -53,25 +54,27 @@ static void copy_shapes(tare_graph *to, const tare_graph *from) {
     }
 }
 
-/* What is wanted of each value: -1 nothing, 0 its range, else ranges of so many channels. */
-static tare_status new_wishes(int64_t **out, tare_quantization *q, tare_error *err) {
+/* What is wanted of each value; a point without a value: nothing. */
+static tare_status new_wishes(tare_stat_point **out, tare_quantization *q, tare_error *err) {
     const size_t values = q->session.graph.value_count;
     *out = tare_arena_array(&q->arena, values, sizeof **out);
     if (*out == NULL) {
         return tare_fail_memory(err, values * sizeof **out, "the statistic points");
     }
     for (size_t i = 0; i < values; i++) {
-        (*out)[i] = -1;
+        (*out)[i] =
+            (tare_stat_point){.value = SIZE_MAX, .tensor = q->session.graph.values[i]->name};
     }
     return TARE_OK;
 }
 
 /* Adds what the quantizers of the setup want. */
-static tare_status add_wishes(int64_t *wishes, const tare_quantization *q, tare_error *err) {
+static tare_status add_wishes(tare_stat_point *wishes, const tare_quantization *q,
+                              tare_error *err) {
     for (size_t i = 0; i < q->setup.point_count; i++) {
         const tare_quantizer_point *quantizer = &q->setup.points[i];
         const bool per_channel = quantizer->axis >= 0;
-        int64_t *wish = &wishes[quantizer->value->id];
+        tare_stat_point *wish = &wishes[quantizer->value->id];
         if (quantizer->kind != TARE_POINT_ACTIVATION) {
             continue;
         }
@@ -79,14 +82,18 @@ static tare_status add_wishes(int64_t *wishes, const tare_quantization *q, tare_
             return tare_fail(err, TARE_INTERNAL, "tensor '%s' is to be quantized along axis %d",
                              quantizer->value->name, quantizer->axis);
         }
-        *wish = *wish < 0 ? 0 : *wish;
-        *wish = per_channel ? quantizer->channels : *wish;
+        wish->value = quantizer->value->id;
+        if (per_channel) {
+            wish->channels = quantizer->channels;
+            wish->axis = 1;
+        }
     }
     return TARE_OK;
 }
 
 /* One point per value that is wanted: several quantizers may stand on one tensor. */
-static tare_status make_points(tare_quantization *q, const int64_t *wishes, tare_error *err) {
+static tare_status make_points(tare_quantization *q, const tare_stat_point *wishes,
+                               tare_error *err) {
     const tare_graph *graph = &q->session.graph;
     const size_t values = graph->value_count;
 
@@ -98,11 +105,10 @@ static tare_status make_points(tare_quantization *q, const int64_t *wishes, tare
     }
     for (size_t i = 0; i < values; i++) {
         q->point_of_value[i] = SIZE_MAX;
-        if (wishes[i] >= 0) {
+        if (wishes[i].value != SIZE_MAX) {
             q->watched[i] = true;
             q->point_of_value[i] = q->point_count;
-            q->points[q->point_count++] = (tare_stat_point){
-                .value = i, .tensor = graph->values[i]->name, .channels = wishes[i]};
+            q->points[q->point_count++] = wishes[i];
         }
     }
     for (size_t i = 0; i < graph->input_count; i++) {
@@ -168,7 +174,7 @@ static tare_status place(tare_quantization *q, const tare_model *model,
                          const tare_input_shape *shapes, size_t shape_count,
                          const tare_quantize_options *options, tare_error *err) {
     const tare_placement_options placement = placement_of(options);
-    int64_t *wishes = NULL;
+    tare_stat_point *wishes = NULL;
     size_t folded;
 
     TARE_TRY(bind_graph(q, model, shapes, shape_count, &options->run, err));
@@ -190,7 +196,7 @@ static tare_status watch(tare_quantization *q, const tare_model *model,
     const bool ignores =
         options->ignored_name_count + options->ignored_type_count + options->ignored_pattern_count >
         0;
-    int64_t *wishes = NULL;
+    tare_stat_point *wishes = NULL;
     size_t folded;
 
     TARE_TRY(bind_graph(q, model, shapes, shape_count, &options->run, err));
@@ -206,6 +212,9 @@ static tare_status watch(tare_quantization *q, const tare_model *model,
         }
     }
     q->setup = (tare_quantizer_setup){.target = q->target};
+    if ((q->collect & (TARE_COLLECT_SUMS | TARE_COLLECT_WINDOWS)) != 0) {
+        TARE_TRY(tare_sums_add(wishes, &q->arena, &q->session.graph, err));
+    }
     TARE_TRY(make_points(q, wishes, err));
     return tare_pass_fold_batch_norm(&folded, &q->session.graph, q->watched, err);
 }

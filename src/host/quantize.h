@@ -16,6 +16,7 @@ typedef struct tare_quantization {
     tare_session session;    /**< a clone of it that is executed */
     tare_arena arena;
     tare_quantizer_setup setup;
+    unsigned collect;        /**< bits of a state's: what tare_quantization_watch() is to serve */
     tare_stat_point *points; /**< one per watched tensor, in the order of the graph's values */
     size_t point_count;
     size_t *point_of_setup; /**< per point of the setup: index into points; SIZE_MAX: a weight */
@@ -45,7 +46,8 @@ TARE_MUST_CHECK tare_status tare_quantization_place(tare_quantization *q, const 
 /**
  * As tare_quantization_place(), for a run that is to serve quantizations not yet known: watches
  * every tensor that gets a quantizer under some preset and model type, with and without what the
- * options ignore. The setup is left empty.
+ * options ignore; and what corrections of biases need, if q->collect says so. The setup is left
+ * empty.
  */
 TARE_MUST_CHECK tare_status tare_quantization_watch(tare_quantization *q, const tare_model *model,
                                                     const tare_input_shape *shapes,

@@ -11,10 +11,11 @@ static tare_status describe_identity(tare_report *report, const tare_state_file 
     const tare_state_identity *identity = &file->identity;
     const tare_state_spec spec = tare_state_spec_of(file->state);
     json_t *inputs = json_array();
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "version", TARE_STATE_VERSION,
-                             "tool", file->tool, "model", identity->model, "preprocess",
-                             identity->preprocess, "precision", identity->precision, "codes",
-                             (spec.collect & TARE_COLLECT_CODES) != 0, "inputs", inputs);
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "version", TARE_STATE_VERSION, "tool",
+                  file->tool, "model", identity->model, "preprocess", identity->preprocess,
+                  "precision", identity->precision, "fields", tare_state_fields_text(spec.collect),
+                  "codes", (spec.collect & TARE_COLLECT_CODES) != 0, "inputs", inputs);
     char dims[TARE_DIMS_TEXT_BYTES];
     tare_text *text = &report->text;
 
@@ -61,58 +62,99 @@ static tare_status describe_samples(tare_report *report, const tare_state *state
 /* What all samples together say of a tensor. */
 typedef struct tensor_summary {
     double min, max;
-    uint64_t elements, zeros;
+    tare_state_counts counts;
 } tensor_summary;
 
 static tensor_summary summarise(const tare_state *state, size_t point) {
-    const tare_code_histogram *codes = tare_state_codes(state, point);
-    tensor_summary all = {.min = INFINITY, .max = -INFINITY};
+    tensor_summary all = {
+        .min = INFINITY, .max = -INFINITY, .counts = tare_state_counts_of(state, point)};
 
     for (uint64_t i = 0; i < tare_state_sample_count(state); i++) {
         const tare_sample_record *record = tare_state_record_at(state, point, i);
         if (record->elements > 0) {
             all.min = fmin(all.min, (double)record->min);
             all.max = fmax(all.max, (double)record->max);
-            all.elements += record->elements;
         }
     }
-    all.zeros = codes == NULL ? 0 : codes->zeros;
     return all;
 }
 
-static json_t *tensor_json(const tare_stat_point *point, const tensor_summary *all, bool codes) {
-    json_t *json = json_pack("{s:o, s:I, s:I}", "name", tare_json_text(point->tensor), "channels",
-                             (json_int_t)point->channels, "elements", (json_int_t)all->elements);
-    if (all->elements > 0) {
+/* Means of the channels where sums were collected. */
+static json_t *means_json(const tare_state *state, size_t point, const tensor_summary *all) {
+    const int64_t channels = tare_state_point(state, point)->channels;
+    const tare_exact_sum *sums = tare_state_channel_sums(state, point);
+    json_t *means = json_array();
+    for (int64_t c = 0; c < channels; c++) {
+        const double count = (double)(all->counts.elements / (uint64_t)channels);
+        (void)json_array_append_new(means, json_real(tare_exact_sum_value(&sums[c]) / count));
+    }
+    return means;
+}
+
+static json_t *windows_json(const tare_stat_point *point) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < point->window_count; i++) {
+        const tare_collect_window *w = &point->windows[i];
+        (void)json_array_append_new(
+            list, json_pack("{s:[I, I], s:[I, I], s:[I, I], s:[I, I], s:[I, I]}", "kernel",
+                            (json_int_t)w->kernel[0], (json_int_t)w->kernel[1], "stride",
+                            (json_int_t)w->stride[0], (json_int_t)w->stride[1], "dilation",
+                            (json_int_t)w->dilation[0], (json_int_t)w->dilation[1], "padding",
+                            (json_int_t)w->padding[0], (json_int_t)w->padding[1], "output",
+                            (json_int_t)w->output[0], (json_int_t)w->output[1]));
+    }
+    return list;
+}
+
+static json_t *tensor_json(const tare_state *state, size_t point, const tensor_summary *all) {
+    const tare_stat_point *tensor = tare_state_point(state, point);
+    json_t *json =
+        json_pack("{s:o, s:I, s:I, s:I}", "name", tare_json_text(tensor->tensor), "channels",
+                  (json_int_t)tensor->channels, "elements", (json_int_t)all->counts.elements,
+                  "zeros", (json_int_t)all->counts.zeros);
+    if (tensor->channels > 0) {
+        (void)json_object_set_new(json, "axis", json_integer(tensor->axis));
+    }
+    if (all->counts.elements > 0) {
         (void)json_object_set_new(json, "min", json_real(all->min));
         (void)json_object_set_new(json, "max", json_real(all->max));
+        if (tare_state_channel_sums(state, point) != NULL) {
+            (void)json_object_set_new(json, "means", means_json(state, point, all));
+        }
     }
-    if (codes) {
-        (void)json_object_set_new(json, "zeros", json_integer((json_int_t)all->zeros));
+    if (tensor->window_count > 0) {
+        (void)json_object_set_new(json, "windows", windows_json(tensor));
     }
     return json;
 }
 
+static void describe_tensor(tare_text *text, const tare_stat_point *point,
+                            const tensor_summary *all) {
+    const double elements = (double)all->counts.elements;
+    tare_text_add(text, "  %12.6g %12.6g", all->min, all->max);
+    if (all->counts.elements > 0) {
+        tare_text_add(text, " %5.1f %% zeros", 100.0 * (double)all->counts.zeros / elements);
+    }
+    if (point->channels > 0) {
+        tare_text_add(text, " %6lld channels", (long long)point->channels);
+    }
+    if (point->window_count > 0) {
+        tare_text_add(text, " %zu window%s", point->window_count,
+                      point->window_count > 1 ? "s" : "");
+    }
+    tare_text_add(text, "  %s\n", point->tensor);
+}
+
 static tare_status describe_tensors(tare_report *report, const tare_state *state, tare_error *err) {
     const size_t count = tare_state_point_count(state);
-    const bool codes = (tare_state_spec_of(state).collect & TARE_COLLECT_CODES) != 0;
     json_t *list = json_array();
 
-    tare_text_add(&report->text, "tensors: %zu, %s\n", count,
-                  codes ? "ranges and code histograms" : "ranges only");
+    tare_text_add(&report->text, "tensors: %zu, with %s\n", count,
+                  tare_state_fields_text(tare_state_spec_of(state).collect));
     for (size_t i = 0; i < count; i++) {
-        const tare_stat_point *point = tare_state_point(state, i);
         const tensor_summary all = summarise(state, i);
-        (void)json_array_append_new(list, tensor_json(point, &all, codes));
-        tare_text_add(&report->text, "  %12.6g %12.6g", all.min, all.max);
-        if (codes && all.elements > 0) {
-            tare_text_add(&report->text, " %5.1f %% zeros",
-                          100.0 * (double)all.zeros / (double)all.elements);
-        }
-        if (point->channels > 0) {
-            tare_text_add(&report->text, " %6lld channels", (long long)point->channels);
-        }
-        tare_text_add(&report->text, "  %s\n", point->tensor);
+        (void)json_array_append_new(list, tensor_json(state, i, &all));
+        describe_tensor(&report->text, tare_state_point(state, i), &all);
     }
     return json_array_size(list) == count && json_object_set_new(report->json, "tensors", list) == 0
                ? TARE_OK

@@ -51,6 +51,12 @@ def checksum_of(content):
     return f"{value:016x}"
 
 
+def exact(limbs):
+    """The value of an exact sum."""
+    number = sum(int(limb) << 64 * i for i, limb in enumerate(limbs))
+    return (number - (1 << 320) if number >> 319 else number) / 2.0**149
+
+
 class Small(program.Case):
     """A small network on arrays."""
 
@@ -92,10 +98,10 @@ class Small(program.Case):
                 direct = self.quantize("direct.onnx", "--data", self.folder / "data.npy", *options)
                 self.assertEqual(self.quantize("later.onnx", "--state", state, *options), direct)
 
-    def test_numpy_sees_the_same_statistics(self):
-        """The tensors as the page docs/state-format.md describes them, read without our code."""
-        header, start = header_of(self.calibrate("s.tare"))
-        content = (self.folder / "s.tare").read_bytes()[start:]
+    def read(self, path):
+        """All tensors of a state, read without our code, and where the data begin."""
+        header, start = header_of(path)
+        content = path.read_bytes()[start:]
         types = {"U64": np.uint64, "I64": np.int64, "U32": np.uint32, "F32": np.float32, "U8": np.uint8}
         tensors = {}
         end = 0
@@ -106,6 +112,38 @@ class Small(program.Case):
                 array = np.frombuffer(content[entry["data_offsets"][0] : end], types[entry["dtype"]])
                 tensors[name] = array.reshape(entry["shape"])
         self.assertEqual(end, len(content))
+        return tensors
+
+    def test_numpy_sees_the_same_sums(self):
+        """Sums of channels and windows, against sums of the samples in double precision."""
+        tensors = self.read(self.calibrate("s.tare"))
+        names = tensors["tensor.name"].tobytes().split(b"\0")[:-1]
+        row = names.index(b"input")
+        first = tensors["tensor.channels"][:row].sum()
+        self.assertEqual((tensors["tensor.channels"][row], tensors["tensor.axis"][row]), (3, 1))
+        sums = [exact(limbs) for limbs in tensors["channel_sum"][first : first + 3]]
+        data = self.data.astype(np.float64)
+        np.testing.assert_allclose(sums, data.sum(axis=(0, 2, 3)), atol=1e-6 * np.abs(data).sum())
+        lows = tensors["channel_min"][first : first + 3]
+        np.testing.assert_array_equal(lows, self.data.min(axis=(0, 2, 3)))
+
+        self.assertEqual(tensors["window.tensor"].tolist(), [row])
+        window = [3, 3, 1, 1, 1, 1, 1, 1, networks.SIDE, networks.SIDE]
+        self.assertEqual(tensors["window.shape"].tolist(), [window])
+        padded = np.pad(data, ((0, 0), (0, 0), (1, 1), (1, 1))).sum(axis=0)
+        side = networks.SIDE
+        taps = [[padded[:, y : y + side, x : x + side].sum(axis=(1, 2)) for x in range(3)] for y in range(3)]
+        found = np.array([exact(limbs) for limbs in tensors["window_sum"]]).reshape(3, 3, 3)
+        np.testing.assert_allclose(found, taps, atol=1e-6 * np.abs(data).sum())
+
+        # The head reads a matrix: its channels are the last axis.
+        row = names.index(b"flat.out")
+        self.assertEqual((tensors["tensor.channels"][row], tensors["tensor.axis"][row]), (8, 1))
+
+    def test_numpy_sees_the_same_statistics(self):
+        """The tensors as the page docs/state-format.md describes them, read without our code."""
+        tensors = self.read(self.calibrate("s.tare"))
+        header = header_of(self.folder / "s.tare")[0]
         whole = (self.folder / "s.tare").read_bytes()
         self.assertEqual(checksum_of(whole), header["__metadata__"]["checksum"])
         names = tensors["tensor.name"].tobytes().split(b"\0")[:-1]
@@ -173,7 +211,7 @@ class Small(program.Case):
         self.expect_error(1, ["a.tare", "model"], *arguments)
 
         ranges = self.calibrate("r.tare", "--shard", "2/2", "--ranges-only")
-        self.expect_error(1, ["r.tare", "ranges only"], "merge", state, ranges, "-o", out)
+        self.expect_error(1, ["r.tare", "'ranges'", "codes sums windows"], "merge", state, ranges, "-o", out)
         arguments = ("quantize", self.model, "--state", ranges, "--method", "mse", "-o", out)
         self.expect_error(1, ["r.tare", "code histograms", "mse"], *arguments)
 
@@ -213,7 +251,7 @@ class Small(program.Case):
         self.expect_error(1, ["no calibration state"], "state", self.model)
         self.expect_error(1, ["no calibration state"], "state", self.folder / "data.npy")
         self.expect_error(1, ["missing.tare"], "state", self.folder / "missing.tare")
-        self.expect_error(1, ["version"], "state", self.with_header(out, content, b'"version":"1"', b'"version":"2"'))
+        self.expect_error(1, ["version"], "state", self.with_header(out, content, b'"version":"2"', b'"version":"1"'))
         self.expect_error(1, ["format"], "state", self.with_header(out, content, b"tare-state", b"bare-state"))
 
     def with_header(self, path, content, old, new):

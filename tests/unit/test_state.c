@@ -8,7 +8,7 @@
 #include "stats/method.h"
 
 static const tare_stat_point points[] = {{.value = 3, .tensor = "a", .channels = 0},
-                                         {.value = 7, .tensor = "b", .channels = 2}};
+                                         {.value = 7, .tensor = "b", .channels = 2, .axis = 1}};
 
 static tare_status record(tare_state_lane *lane, size_t point, uint64_t slot, const float *data,
                           tare_error *err) {
@@ -164,14 +164,17 @@ Test(state, absorbing_gives_what_one_run_gives) {
 }
 
 Test(state, different_states_do_not_merge) {
-    static const tare_stat_point other[] = {{.tensor = "a"}, {.tensor = "c", .channels = 2}};
-    static const tare_stat_point wider[] = {{.tensor = "a"}, {.tensor = "b", .channels = 3}};
+    static const tare_stat_point other[] = {{.tensor = "a"},
+                                            {.tensor = "c", .channels = 2, .axis = 1}};
+    static const tare_stat_point wider[] = {{.tensor = "a"},
+                                            {.tensor = "b", .channels = 3, .axis = 1}};
     const tare_state_spec specs[] = {{points, 1, TARE_COLLECT_ALL},
                                      {other, 2, TARE_COLLECT_ALL},
                                      {wider, 2, TARE_COLLECT_ALL},
                                      {points, 2, TARE_COLLECT_RANGES}};
-    static const char *const texts[] = {"'b'", "'c'", "3 channels, expected 2",
-                                        "it has ranges only, expected ranges and code histograms"};
+    static const char *const texts[] = {
+        "'b'", "'c'", "3 channels on axis 1, expected 2",
+        "it has the fields 'ranges', expected 'ranges codes sums windows'"};
     tare_state *state = new_state(2, 0, TARE_COLLECT_ALL);
     for (size_t i = 0; i < 4; i++) {
         tare_state *from = NULL;

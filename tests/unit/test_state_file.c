@@ -11,8 +11,8 @@
 #include "stats/safetensors.h"
 #include "stats/state_file.h"
 
-static const tare_stat_point points[] = {{.value = 3, .tensor = "a"},
-                                         {.value = 7, .tensor = "\xff/b", .channels = 2}};
+static const tare_stat_point points[] = {
+    {.value = 3, .tensor = "a"}, {.value = 7, .tensor = "\xff/b", .channels = 2, .axis = 1}};
 
 static const tare_state_input inputs[] = {
     {.name = "x", .element = TARE_FLOAT32, .rank = 4, .dims = {1, 2, 2, 1}}};
@@ -114,11 +114,11 @@ Test(state_file, impossible_contents_are_refused) {
     static const struct {
         const char *old, *new, *text;
     } cases[] = {
-        {"\"version\":\"1\"", "\"version\":\"7\"", "version '7'"},
+        {"\"version\":\"2\"", "\"version\":\"7\"", "version '7'"},
         {"\"sample.id\":", "\"sample.ix\":", "'sample.id' is missing"},
         {"\"shape\":[2,2]", "\"shape\":[2,9]", "'sample.elements'"},
         {"\"F32\"", "\"F64\"", "is not F32"},
-        {"\"fields\":\"ranges codes\"", "\"fields\":\"ranges cones\"", "'ranges cones'"},
+        {"\"fields\":\"ranges codes ", "\"fields\":\"ranges cones ", "'ranges cones "},
         {"\"format\":\"tare-state\"", "\"format\":\"bare-state\"", "'bare-state'"},
     };
     tare_state *state = make_state(TARE_COLLECT_ALL);

@@ -22,7 +22,7 @@ static void merge(float *low, float *high, float min, float max) {
 }
 
 float tare_cpu_plain_sum(double sum) {
-    static const uint32_t bits = 0x7fc00000;
+    const uint32_t bits = 0x7fc00000;
     float rounded = (float)sum;
     if (isnan(rounded)) {
         memcpy(&rounded, &bits, sizeof rounded);

@@ -137,7 +137,6 @@ typedef struct tare_reduce_request {
     const void *data;
     tare_reduce_channel *channels; /**< out: dims[axis] of them; NULL: not wanted */
     int axis;                      /**< of the channels */
-    bool sums;                     /**< of the channels are wanted; else they are 0 */
     const tare_collect_window *windows;
     size_t window_count;
     float *const *window_sums; /**< out: per window [dims[0]][kernel 0][kernel 1][dims[1]] */

@@ -176,6 +176,17 @@ void tare_code_histogram_add(tare_code_histogram *histogram, tare_code_counter *
     }
 }
 
+void tare_code_histogram_add_codes(tare_code_histogram *histogram, const uint64_t *counts) {
+    for (uint32_t m = 0; m < TARE_CODE_MAGNITUDES; m++) {
+        const uint64_t positive = counts[m], negative = counts[NEGATIVE + m];
+        if (positive > 0 || negative > 0) {
+            histogram->counts[m] += positive;
+            histogram->counts[TARE_CODE_MAGNITUDES + m] += negative;
+            touch(histogram, m, m);
+        }
+    }
+}
+
 void tare_code_histogram_merge(tare_code_histogram *into, const tare_code_histogram *from) {
     into->zeros += from->zeros;
     into->nan += from->nan;

@@ -52,6 +52,10 @@ size_t tare_code_counter_bytes(void);
 void tare_code_histogram_add(tare_code_histogram *histogram, tare_code_counter *counter,
                              const float *values, size_t count);
 
+/** Adds counts by code with the sign on top, 65536 of them; those of what is not finite must be 0.
+ * Zeros are not among them. */
+void tare_code_histogram_add_codes(tare_code_histogram *histogram, const uint64_t *counts);
+
 /** Adds the counts of `from`; exact, in any order. */
 void tare_code_histogram_merge(tare_code_histogram *into, const tare_code_histogram *from);
 

@@ -22,16 +22,57 @@ uint64_t tare_state_bytes(const tare_state_spec *spec, uint64_t samples) {
     const uint64_t codes = has_codes(spec->collect)
                                ? sizeof(tare_code_histogram) + TARE_CODE_COUNTERS * sizeof(uint64_t)
                                : 0;
-    return samples * slot_bytes(spec->point_count) +
-           tare_field_set_bytes(spec->points, spec->point_count) +
+    return samples * slot_bytes(spec->point_count) + tare_field_set_bytes(spec) +
            spec->point_count * (sizeof(tare_stat_point) + codes);
 }
 
+/* What a lane needs for the results of one tensor: the most of any point. */
+typedef struct lane_room {
+    size_t channels, windows, window_sums;
+} lane_room;
+
+static lane_room room_of(const tare_state_spec *spec) {
+    lane_room room = {0};
+    for (size_t i = 0; i < spec->point_count; i++) {
+        const tare_stat_point *point = &spec->points[i];
+        size_t sums = 0;
+        for (size_t k = 0; k < point->window_count; k++) {
+            sums += tare_window_taps(point, k);
+        }
+        room.channels =
+            (size_t)point->channels > room.channels ? (size_t)point->channels : room.channels;
+        room.windows = point->window_count > room.windows ? point->window_count : room.windows;
+        room.window_sums = sums > room.window_sums ? sums : room.window_sums;
+    }
+    if ((spec->collect & TARE_COLLECT_WINDOWS) == 0) {
+        room.windows = room.window_sums = 0;
+    }
+    return room;
+}
+
 uint64_t tare_state_lane_bytes(const tare_state_spec *spec) {
+    const lane_room room = room_of(spec);
     const uint64_t codes = has_codes(spec->collect)
                                ? TARE_CODE_COUNTERS * sizeof(uint64_t) + tare_code_counter_bytes()
                                : 0;
-    return sizeof(tare_state_lane) + codes + tare_field_set_bytes(spec->points, spec->point_count);
+    return sizeof(tare_state_lane) + codes + tare_field_set_bytes(spec) +
+           (uint64_t)room.channels * sizeof(tare_reduce_channel) +
+           (uint64_t)room.window_sums * sizeof(float);
+}
+
+static tare_status copy_windows(tare_state *state, tare_stat_point *point, tare_error *err) {
+    const tare_collect_window *from = point->windows;
+    tare_collect_window *windows =
+        tare_arena_array(&state->arena, point->window_count, sizeof *windows);
+    point->windows = windows;
+    if (windows == NULL) {
+        return tare_fail_memory(err, point->window_count * sizeof *windows,
+                                "the calibration state");
+    }
+    if (point->window_count > 0) {
+        memcpy(windows, from, point->window_count * sizeof *windows);
+    }
+    return TARE_OK;
 }
 
 static tare_status copy_points(tare_state *state, const tare_stat_point *points, tare_error *err) {
@@ -42,6 +83,7 @@ static tare_status copy_points(tare_state *state, const tare_stat_point *points,
         if (state->points[i].tensor == NULL) {
             return tare_fail_memory(err, strlen(points[i].tensor), "the calibration state");
         }
+        TARE_TRY(copy_windows(state, &state->points[i], err));
     }
     return state->points != NULL ? TARE_OK
                                  : tare_fail_memory(err, state->point_count * sizeof *state->points,
@@ -73,6 +115,7 @@ static tare_status new_histograms(tare_state *state, tare_error *err) {
 tare_status tare_state_new(tare_state **out, const tare_state_spec *spec, uint64_t capacity,
                            tare_error *err) {
     tare_state *state = calloc(1, sizeof *state);
+    tare_state_spec own;
     tare_status status;
 
     *out = NULL;
@@ -87,8 +130,8 @@ tare_status tare_state_new(tare_state **out, const tare_state_spec *spec, uint64
     state->point_count = spec->point_count;
     state->collect = spec->collect;
     TARE_TRY_DONE(status, copy_points(state, spec->points, err));
-    TARE_TRY_DONE(status,
-                  tare_field_set_init(&state->fields, state->points, state->point_count, err));
+    own = tare_state_own_spec(state);
+    TARE_TRY_DONE(status, tare_field_set_init(&state->fields, &own, err));
     if (has_codes(spec->collect)) {
         TARE_TRY_DONE(status, new_histograms(state, err));
     }
@@ -158,9 +201,21 @@ tare_status tare_state_reserve(tare_state *state, uint64_t samples, tare_error *
     return TARE_OK;
 }
 
+static tare_status lane_results_new(tare_state_lane *lane, const tare_state_spec *spec,
+                                    tare_error *err) {
+    const lane_room room = room_of(spec);
+    lane->channels = calloc(room.channels + 1, sizeof *lane->channels);
+    lane->windows = calloc(room.windows + 1, sizeof *lane->windows);
+    lane->window_sums = calloc(room.window_sums + 1, sizeof *lane->window_sums);
+    lane->window_capacity = room.window_sums;
+    return lane->channels != NULL && lane->windows != NULL && lane->window_sums != NULL
+               ? TARE_OK
+               : tare_fail_memory(err, room.window_sums * sizeof *lane->window_sums, "statistics");
+}
+
 tare_status tare_state_lane_new(tare_state_lane **out, tare_state *state, tare_error *err) {
+    const tare_state_spec spec = tare_state_own_spec(state);
     tare_state_lane *lane = calloc(1, sizeof *lane);
-    size_t most = 0;
     tare_status status;
 
     *out = NULL;
@@ -168,17 +223,8 @@ tare_status tare_state_lane_new(tare_state_lane **out, tare_state *state, tare_e
         return tare_fail_memory(err, sizeof *lane, "statistics");
     }
     lane->state = state;
-    for (size_t i = 0; i < state->point_count; i++) {
-        const size_t own = (size_t)state->points[i].channels;
-        most = own > most ? own : most;
-    }
-    lane->channels = calloc(most + 1, sizeof *lane->channels);
-    if (lane->channels == NULL) {
-        status = tare_fail_memory(err, most * sizeof *lane->channels, "statistics");
-        goto done;
-    }
-    TARE_TRY_DONE(status,
-                  tare_field_set_init(&lane->fields, state->points, state->point_count, err));
+    TARE_TRY_DONE(status, tare_field_set_init(&lane->fields, &spec, err));
+    TARE_TRY_DONE(status, lane_results_new(lane, &spec, err));
     if (has_codes(state->collect)) {
         TARE_TRY_DONE(status, new_histogram(&lane->histogram, err));
         TARE_TRY_DONE(status, tare_code_counter_new(&lane->counter, err));
@@ -197,61 +243,10 @@ void tare_state_lane_free(tare_state_lane *lane) {
         free(lane->histogram.counts);
         tare_code_counter_free(lane->counter);
         free(lane->channels);
+        free(lane->windows);
+        free(lane->window_sums);
         free(lane);
     }
-}
-
-/* Counting takes time, adding up counts does not: only that happens behind the lock. */
-static void count_codes(tare_state_lane *lane, const tare_state_entry *entry) {
-    tare_state *state = lane->state;
-    tare_code_histogram_add(&lane->histogram, lane->counter, entry->data,
-                            (size_t)tare_desc_count(entry->desc));
-    (void)pthread_mutex_lock(&state->lock);
-    tare_code_histogram_merge(&state->histograms[entry->point], &lane->histogram);
-    (void)pthread_mutex_unlock(&state->lock);
-    tare_code_histogram_clear(&lane->histogram);
-}
-
-tare_status tare_state_record(tare_state_lane *lane, const tare_backend *backend,
-                              const tare_state_entry *entry, tare_error *err) {
-    tare_state *state = lane->state;
-    const tare_stat_point *point = &state->points[entry->point];
-    tare_sample_record *record = tare_state_slot_record(state, entry->slot, entry->point);
-    tare_reduce_request request = {.desc = entry->desc, .data = entry->data, .axis = 1};
-    tare_reduce_record range;
-
-    if (point->channels > 0) {
-        if (entry->desc->rank < 2 || entry->desc->dims[1] != point->channels) {
-            return tare_fail(err, TARE_INTERNAL, "tensor '%s' does not have %lld channels",
-                             point->tensor, (long long)point->channels);
-        }
-        request.channels = lane->channels;
-    }
-    TARE_TRY(backend->reduce(&range, &request, err));
-    if (range.nan > 0 || range.positive_infinity > 0 || range.negative_infinity > 0) {
-        return tare_fail(
-            err, TARE_INVALID_ARGUMENT,
-            "tensor '%s' holds %llu NaN and %llu infinite values among %llu, expected finite ones",
-            point->tensor, (unsigned long long)range.nan,
-            (unsigned long long)(range.positive_infinity + range.negative_infinity),
-            (unsigned long long)range.elements);
-    }
-    if (range.elements == 0) {
-        return TARE_OK;
-    }
-    for (int64_t c = 0; c < point->channels; c++) {
-        float *low = tare_field_at(&lane->fields, TARE_FIELD_CHANNEL_MIN, entry->point);
-        float *high = tare_field_at(&lane->fields, TARE_FIELD_CHANNEL_MAX, entry->point);
-        low[c] = lane->channels[c].min < low[c] ? lane->channels[c].min : low[c];
-        high[c] = lane->channels[c].max > high[c] ? lane->channels[c].max : high[c];
-    }
-    record->min = record->elements == 0 || range.min < record->min ? range.min : record->min;
-    record->max = record->elements == 0 || range.max > record->max ? range.max : record->max;
-    record->elements += range.elements;
-    if (has_codes(state->collect)) {
-        count_codes(lane, entry);
-    }
-    return TARE_OK;
 }
 
 tare_status tare_state_complete(tare_state *state, uint64_t slot, const tare_state_sample *sample,
@@ -315,6 +310,10 @@ void tare_state_settle(tare_state *state) {
                 (tare_state_order){.id = state->slots[i].sample.id, .slot = i};
         }
     }
+    /* What was counted apart from the codes is the histograms' too, whoever counted those. */
+    for (size_t i = 0; i < state->point_count && state->histograms != NULL; i++) {
+        state->histograms[i].zeros = tare_state_counts_of(state, i).zeros;
+    }
     qsort(state->order, (size_t)state->settled, sizeof *state->order, compare_ids);
     order_equal_ids(state);
 }
@@ -356,8 +355,7 @@ bool tare_state_sample_range(float *min, float *max, const tare_state *state, si
 /* ---- points and fields ---- */
 
 tare_state_spec tare_state_spec_of(const tare_state *state) {
-    return (tare_state_spec){
-        .points = state->points, .point_count = state->point_count, .collect = state->collect};
+    return tare_state_own_spec(state);
 }
 
 size_t tare_state_point_count(const tare_state *state) {
@@ -378,6 +376,29 @@ const float *tare_state_channel_max(const tare_state *state, size_t point) {
     return state->points[point].channels > 0
                ? tare_field_at(&state->fields, TARE_FIELD_CHANNEL_MAX, point)
                : NULL;
+}
+
+const tare_exact_sum *tare_state_channel_sums(const tare_state *state, size_t point) {
+    return (state->collect & TARE_COLLECT_SUMS) != 0 && state->points[point].channels > 0
+               ? tare_field_at(&state->fields, TARE_FIELD_CHANNEL_SUM, point)
+               : NULL;
+}
+
+const tare_exact_sum *tare_state_window_sums(const tare_state *state, size_t point, size_t window) {
+    const tare_exact_sum *sums = tare_field_at(&state->fields, TARE_FIELD_WINDOW_SUM, point);
+    if ((state->collect & TARE_COLLECT_WINDOWS) == 0 ||
+        window >= state->points[point].window_count) {
+        return NULL;
+    }
+    for (size_t i = 0; i < window; i++) {
+        sums += tare_window_taps(&state->points[point], i);
+    }
+    return sums;
+}
+
+tare_state_counts tare_state_counts_of(const tare_state *state, size_t point) {
+    const tare_state_counts *counts = tare_field_at(&state->fields, TARE_FIELD_COUNTS, point);
+    return *counts;
 }
 
 const tare_code_histogram *tare_state_codes(const tare_state *state, size_t point) {

@@ -3,29 +3,37 @@
  * The calibration state: what one pass over the data leaves behind for each watched tensor.
  *
  * Everything in it is exact and independent of how the samples were split over threads, machines
- * and restarts: per-sample minimum and maximum are keyed by the sample's id, every other field
- * merges exactly (stats/field.h). Its size is known before the run: 16 bytes per sample and tensor,
- * 8 bytes per channel and thread, and, when they are asked for, half a megabyte of counters per
- * tensor for code histograms, of which only those in use take up memory.
+ * and restarts, and of the backend that reduced them (exec/reduce.h): per-sample minimum and
+ * maximum are keyed by the sample's id, every other field merges exactly (stats/field.h). Its size
+ * is known before the run: 16 bytes per sample and tensor, 8 bytes per channel and thread, 40 more
+ * per channel and per window sum where they are asked for, and for code histograms half a megabyte
+ * of counters per tensor, of which only those in use take up memory.
  */
 #ifndef TARE_STATS_STATE_H
 #define TARE_STATS_STATE_H
 
-#include "exec/backend.h"
+#include "exec/device.h"
 #include "stats/code_histogram.h"
+#include "stats/exact_sum.h"
 
 /** A tensor that statistics are taken of. */
 typedef struct tare_stat_point {
     size_t value; /**< id of the value in the executed graph; SIZE_MAX in a state from a file */
     const char *tensor; /**< its name */
-    int64_t channels;   /**< length of axis 1 for per-channel statistics, 0 for per-tensor */
+    int64_t channels;   /**< length of `axis` for per-channel statistics, 0 for per-tensor */
+    int axis;           /**< of the channels */
+    const tare_collect_window *windows; /**< of the convolutions that read it, each once; only where
+                                           the channels are on axis 1 */
+    size_t window_count;
 } tare_stat_point;
 
-/** What is collected beside the ranges: bits of a mask. */
+/** What is collected beside ranges, counts and the ranges of channels: bits of a mask. */
 enum {
     TARE_COLLECT_RANGES = 0,
-    TARE_COLLECT_CODES = 1, /**< a code histogram per tensor */
-    TARE_COLLECT_ALL = 1
+    TARE_COLLECT_CODES = 1,   /**< a code histogram per tensor */
+    TARE_COLLECT_SUMS = 2,    /**< exact sums of channels */
+    TARE_COLLECT_WINDOWS = 4, /**< exact window sums */
+    TARE_COLLECT_ALL = 7
 };
 
 /** What a state is to hold. Borrowed. */
@@ -73,7 +81,7 @@ typedef struct tare_state_entry {
     size_t point;
     uint64_t slot; /**< of the sample: 0 to capacity - 1, one sample each */
     const tare_desc *desc;
-    const void *data; /**< float32 */
+    const void *data; /**< float32 in host memory */
 } tare_state_entry;
 
 /**
@@ -84,6 +92,25 @@ typedef struct tare_state_entry {
  */
 TARE_MUST_CHECK tare_status tare_state_record(tare_state_lane *lane, const tare_backend *backend,
                                               const tare_state_entry *entry, tare_error *err);
+
+/** What a device has already reduced one tensor of one sample to. */
+typedef struct tare_state_result {
+    size_t point;
+    uint64_t slot;
+    const tare_collect_result *result; /**< channels and windows as the point has them; what the
+                                          state does not collect is not looked at */
+    size_t sample;                     /**< of the result */
+    size_t images; /**< of a sample: dims[0] of the reduced value / its samples */
+} tare_state_result;
+
+/** As tare_state_record(), which leaves the same, but for the code histogram. */
+TARE_MUST_CHECK tare_status tare_state_record_result(tare_state_lane *lane,
+                                                     const tare_state_result *result,
+                                                     tare_error *err);
+
+/** Adds a device's TARE_COLLECT_CODE_COUNT counts to the code histogram of a point, if there are
+ * any. Several threads may call this at the same time. */
+void tare_state_record_codes(tare_state *state, size_t point, const uint64_t *counts);
 
 /** Marks the sample in a slot as recorded in full and gives it its key. The name is copied. Several
  * threads may call this at the same time. */
@@ -145,6 +172,18 @@ bool tare_state_sample_range(float *min, float *max, const tare_state *state, si
  * a per-tensor point. */
 const float *tare_state_channel_min(const tare_state *state, size_t point);
 const float *tare_state_channel_max(const tare_state *state, size_t point);
+
+/** Sums of channels, `channels` of them, and window sums, [kernel 0][kernel 1][channels]; NULL when
+ * they were not collected or the point has none. */
+const tare_exact_sum *tare_state_channel_sums(const tare_state *state, size_t point);
+const tare_exact_sum *tare_state_window_sums(const tare_state *state, size_t point, size_t window);
+
+/** What was counted of a tensor over all samples. */
+typedef struct tare_state_counts {
+    uint64_t elements, zeros, nan, positive_infinity, negative_infinity;
+} tare_state_counts;
+
+tare_state_counts tare_state_counts_of(const tare_state *state, size_t point);
 
 /** The code histogram of a point over all samples, or NULL when none was collected. */
 const tare_code_histogram *tare_state_codes(const tare_state *state, size_t point);

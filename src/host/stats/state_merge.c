@@ -2,10 +2,21 @@
 /** Comparing and merging calibration states. */
 #include <string.h>
 
+#include "stats/state_file.h"
 #include "stats/state_parts.h"
 
-static const char *collect_text(unsigned collect) {
-    return (collect & TARE_COLLECT_CODES) != 0 ? "ranges and code histograms" : "ranges only";
+const char *tare_state_fields_text(unsigned collect) {
+    static const char *const texts[TARE_COLLECT_ALL + 1] = {
+        "ranges",
+        "ranges codes",
+        "ranges sums",
+        "ranges codes sums",
+        "ranges windows",
+        "ranges codes windows",
+        "ranges sums windows",
+        "ranges codes sums windows",
+    };
+    return texts[collect & TARE_COLLECT_ALL];
 }
 
 static bool has_tensor(const tare_state_spec *spec, const char *tensor) {
@@ -29,23 +40,38 @@ static tare_status fail_tensors(const tare_state_spec *own, const tare_state_spe
         extra ? own->points[at].tensor : spec->points[at].tensor);
 }
 
+static tare_status check_point(const tare_stat_point *own, const tare_stat_point *point,
+                               unsigned collect, tare_error *err) {
+    if (own->channels != point->channels || (point->channels > 0 && own->axis != point->axis)) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "tensor '%s' has %lld channels on axis %d, expected %lld on axis %d",
+                         own->tensor, (long long)own->channels, own->axis,
+                         (long long)point->channels, point->axis);
+    }
+    if ((collect & TARE_COLLECT_WINDOWS) != 0 &&
+        (own->window_count != point->window_count ||
+         (own->window_count > 0 &&
+          memcmp(own->windows, point->windows, own->window_count * sizeof *own->windows) != 0))) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "tensor '%s' has sums of %zu windows, expected %zu and the same ones",
+                         own->tensor, own->window_count, point->window_count);
+    }
+    return TARE_OK;
+}
+
 tare_status tare_state_check_spec(const tare_state *state, const tare_state_spec *spec,
                                   tare_error *err) {
     const tare_state_spec own = tare_state_spec_of(state);
     size_t i = 0;
 
     if (own.collect != spec->collect) {
-        return tare_fail(err, TARE_INVALID_ARGUMENT, "it has %s, expected %s",
-                         collect_text(own.collect), collect_text(spec->collect));
+        return tare_fail(err, TARE_INVALID_ARGUMENT, "it has the fields '%s', expected '%s'",
+                         tare_state_fields_text(own.collect),
+                         tare_state_fields_text(spec->collect));
     }
     while (i < own.point_count && i < spec->point_count &&
            strcmp(own.points[i].tensor, spec->points[i].tensor) == 0) {
-        if (own.points[i].channels != spec->points[i].channels) {
-            return tare_fail(err, TARE_INVALID_ARGUMENT,
-                             "tensor '%s' has %lld channels, expected %lld", own.points[i].tensor,
-                             (long long)own.points[i].channels,
-                             (long long)spec->points[i].channels);
-        }
+        TARE_TRY(check_point(&own.points[i], &spec->points[i], spec->collect, err));
         i++;
     }
     return i == own.point_count && i == spec->point_count ? TARE_OK

@@ -39,8 +39,17 @@ struct tare_state_lane {
     tare_field_set fields;
     tare_code_histogram histogram; /**< of the tensor being counted */
     tare_code_counter *counter;
-    tare_reduce_channel *channels; /**< of the tensor being reduced: room for any point's */
+    /* Results of the tensor being reduced: room for any point's. */
+    tare_reduce_channel *channels;
+    float **windows; /**< into window_sums */
+    float *window_sums;
+    size_t window_capacity; /**< floats */
 };
+
+static inline tare_state_spec tare_state_own_spec(const tare_state *state) {
+    return (tare_state_spec){
+        .points = state->points, .point_count = state->point_count, .collect = state->collect};
+}
 
 static inline tare_sample_record *tare_state_slot_record(const tare_state *state, uint64_t slot,
                                                          size_t point) {

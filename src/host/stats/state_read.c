@@ -11,7 +11,7 @@
 typedef struct reading {
     const tare_safetensors *in;
     tare_state_file *out;
-    bool codes;
+    unsigned collect;
     uint64_t samples, points;
 } reading;
 
@@ -113,42 +113,108 @@ static tare_status read_identity(reading *r, tare_error *err) {
     TARE_TRY(read_text(&r->out->identity.precision, r, "precision", err));
     TARE_TRY(read_text(&r->out->tool, r, "tool", err));
     TARE_TRY(tare_safetensors_text(&fields, r->in, "fields", err));
-    r->codes = strcmp(fields, TARE_STATE_CODES) == 0;
-    if (!r->codes && strcmp(fields, TARE_STATE_RANGES) != 0) {
-        return tare_fail(err, TARE_UNSUPPORTED, "it has the fields '%s', known are '%s' and '%s'",
-                         fields, TARE_STATE_RANGES, TARE_STATE_CODES);
+    while (strcmp(fields, tare_state_fields_text(r->collect)) != 0) {
+        if (r->collect == TARE_COLLECT_ALL) {
+            return tare_fail(err, TARE_UNSUPPORTED, "it has the fields '%s', known are '%s'",
+                             fields, tare_state_fields_text(TARE_COLLECT_ALL));
+        }
+        r->collect++;
     }
     return read_inputs(r, err);
 }
 
 /* ---- statistics ---- */
 
-static tare_status make_state(reading *r, tare_error *err) {
-    tare_tensor_bytes ids, channels;
+static bool valid_window(const int64_t numbers[TARE_STATE_WINDOW_NUMBERS]) {
+    /* Kernel, stride and dilation are at least 1; padding and output may be 0. */
+    for (size_t i = 0; i < TARE_STATE_WINDOW_NUMBERS; i++) {
+        if (numbers[i] < (i < 6 ? 1 : 0) || numbers[i] > INT32_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Windows stand in the order of their tensors. */
+static tare_status read_windows(reading *r, tare_stat_point *points, tare_error *err) {
+    tare_tensor_bytes tensors, shapes;
+    tare_collect_window *windows;
+    uint64_t sums = 0, last = 0;
+
+    TARE_TRY(tare_safetensors_find(&tensors, r->in, "window.tensor", "U64", 1, err));
+    TARE_TRY(find(&shapes, r, "window.shape", "I64",
+                  (const uint64_t[2]){tensors.count, TARE_STATE_WINDOW_NUMBERS}, err));
+    windows = tare_arena_array(&r->out->arena, (size_t)tensors.count, sizeof *windows);
+    if (windows == NULL) {
+        return tare_fail_memory(err, (size_t)tensors.count * sizeof *windows, "windows");
+    }
+    for (uint64_t i = 0; i < tensors.count; i++) {
+        const uint64_t at = tare_tensor_u64(&tensors, i);
+        int64_t n[TARE_STATE_WINDOW_NUMBERS];
+        size_t taps;
+        for (uint64_t k = 0; k < TARE_STATE_WINDOW_NUMBERS; k++) {
+            n[k] = (int64_t)tare_tensor_u64(&shapes, i * TARE_STATE_WINDOW_NUMBERS + k);
+        }
+        if (at >= r->points || at < last || points[at].channels == 0 || points[at].axis != 1) {
+            return fail_damaged(err, "window.tensor", "names an impossible tensor");
+        }
+        if (!valid_window(n)) {
+            return fail_damaged(err, "window.shape", "has an impossible window");
+        }
+        windows[i] = (tare_collect_window){
+            {n[0], n[1]}, {n[2], n[3]}, {n[4], n[5]}, {n[6], n[7]}, {n[8], n[9]}};
+        if (points[at].window_count++ == 0) {
+            points[at].windows = &windows[i];
+        }
+        taps = tare_window_taps(&points[at], points[at].window_count - 1);
+        if (taps > r->in->bytes || sums + taps > r->in->bytes) {
+            return fail_damaged(err, "window.shape", "has an impossible window");
+        }
+        sums += taps;
+        last = at;
+    }
+    return TARE_OK;
+}
+
+static tare_status read_points(reading *r, tare_stat_point **out, tare_error *err) {
+    tare_tensor_bytes channels, axes;
     const char **names = NULL;
     tare_stat_point *points;
-    tare_state_spec spec = {.collect = r->codes ? TARE_COLLECT_CODES : TARE_COLLECT_RANGES};
     uint64_t total = 0;
 
-    TARE_TRY(tare_safetensors_find(&ids, r->in, "sample.id", "U64", 1, err));
     TARE_TRY(tare_safetensors_find(&channels, r->in, "tensor.channels", "I64", 1, err));
-    r->samples = ids.count;
     r->points = channels.count;
+    TARE_TRY(find(&axes, r, "tensor.axis", "I64", (const uint64_t[2]){r->points, 0}, err));
     TARE_TRY(read_names(&names, r, "tensor.name", r->points, err));
     points = tare_arena_array(&r->out->arena, (size_t)r->points, sizeof *points);
+    *out = points;
     if (points == NULL) {
         return tare_fail_memory(err, (size_t)r->points * sizeof *points, "tensors");
     }
     for (size_t i = 0; i < r->points; i++) {
-        const uint64_t count = tare_tensor_u64(&channels, i);
+        const uint64_t count = tare_tensor_u64(&channels, i), axis = tare_tensor_u64(&axes, i);
         /* Before anything is allocated: no more channels than the file has room for. */
         if (count > r->in->bytes || total + count > r->in->bytes) {
             return fail_damaged(err, "tensor.channels", "has an impossible number");
         }
+        if (axis >= TARE_MAX_RANK) {
+            return fail_damaged(err, "tensor.axis", "has an impossible number");
+        }
         total += count;
-        points[i] =
-            (tare_stat_point){.value = SIZE_MAX, .tensor = names[i], .channels = (int64_t)count};
+        points[i] = (tare_stat_point){
+            .value = SIZE_MAX, .tensor = names[i], .channels = (int64_t)count, .axis = (int)axis};
     }
+    return (r->collect & TARE_COLLECT_WINDOWS) != 0 ? read_windows(r, points, err) : TARE_OK;
+}
+
+static tare_status make_state(reading *r, tare_error *err) {
+    tare_tensor_bytes ids;
+    tare_stat_point *points = NULL;
+    tare_state_spec spec = {.collect = r->collect};
+
+    TARE_TRY(tare_safetensors_find(&ids, r->in, "sample.id", "U64", 1, err));
+    r->samples = ids.count;
+    TARE_TRY(read_points(r, &points, err));
     spec.points = points;
     spec.point_count = (size_t)r->points;
     return tare_state_new(&r->out->state, &spec, r->samples, err);
@@ -198,15 +264,25 @@ static tare_status read_records(reading *r, tare_error *err) {
 static tare_status read_field(reading *r, tare_field_index index, tare_error *err) {
     const tare_state_field *field = &tare_state_fields[index];
     tare_field_set *set = &r->out->state->fields;
-    const uint64_t shape[2] = {tare_field_total(set, index), 0};
-    float *values = set->data[index];
+    const uint64_t shape[2] = {tare_field_total(set, index),
+                               field->numbers > 1 ? field->numbers : 0};
+    unsigned char *values = set->data[index];
     tare_tensor_bytes tensor;
 
+    if ((field->needs & ~r->collect) != 0) {
+        return TARE_OK;
+    }
     TARE_TRY(find(&tensor, r, field->name, field->dtype, shape, err));
     for (uint64_t i = 0; i < tensor.count; i++) {
-        values[i] = tare_tensor_f32(&tensor, i);
+        if (strcmp(field->dtype, "F32") == 0) {
+            const float value = tare_tensor_f32(&tensor, i);
+            memcpy(values + i * sizeof value, &value, sizeof value);
+        } else {
+            const uint64_t value = tare_tensor_u64(&tensor, i);
+            memcpy(values + i * sizeof value, &value, sizeof value);
+        }
     }
-    return field->valid(values, (size_t)tensor.count)
+    return field->valid(values, (size_t)shape[0])
                ? TARE_OK
                : fail_damaged(err, field->name, "holds what is no number");
 }
@@ -231,20 +307,19 @@ static tare_status read_span(tare_code_histogram *to, uint64_t *at, const tare_t
 }
 
 static tare_status read_codes(reading *r, tare_error *err) {
-    const uint64_t count_shape[2] = {r->points, TARE_STATE_COUNTS};
     const uint64_t span_shape[2] = {r->points, 4};
-    tare_tensor_bytes codes, spans, counts;
+    tare_tensor_bytes codes, spans;
     uint64_t at = 0;
 
     TARE_TRY(tare_safetensors_find(&codes, r->in, "codes", "U64", 1, err));
-    TARE_TRY(find(&counts, r, "counts", "U64", count_shape, err));
     TARE_TRY(find(&spans, r, "codes.span", "U32", span_shape, err));
     for (size_t i = 0; i < r->points; i++) {
         tare_code_histogram *to = &r->out->state->histograms[i];
-        to->zeros = tare_tensor_u64(&counts, i * TARE_STATE_COUNTS + 1);
-        to->nan = tare_tensor_u64(&counts, i * TARE_STATE_COUNTS + 2);
-        to->positive_infinity = tare_tensor_u64(&counts, i * TARE_STATE_COUNTS + 3);
-        to->negative_infinity = tare_tensor_u64(&counts, i * TARE_STATE_COUNTS + 4);
+        const tare_state_counts counts = tare_state_counts_of(r->out->state, i);
+        to->zeros = counts.zeros;
+        to->nan = counts.nan;
+        to->positive_infinity = counts.positive_infinity;
+        to->negative_infinity = counts.negative_infinity;
         for (size_t sign = 0; sign < 2; sign++) {
             const uint32_t span[2] = {tare_tensor_u32(&spans, i * 4 + sign * 2),
                                       tare_tensor_u32(&spans, i * 4 + sign * 2 + 1)};
@@ -252,7 +327,7 @@ static tare_status read_codes(reading *r, tare_error *err) {
         }
         if (tare_code_histogram_finite(to) + to->nan + to->positive_infinity +
                 to->negative_infinity !=
-            tare_tensor_u64(&counts, i * TARE_STATE_COUNTS)) {
+            counts.elements) {
             return fail_damaged(err, "counts", "does not agree with the codes");
         }
     }
@@ -266,7 +341,7 @@ static tare_status read_statistics(reading *r, tare_error *err) {
     for (size_t i = 0; i < TARE_FIELD_COUNT; i++) {
         TARE_TRY(read_field(r, (tare_field_index)i, err));
     }
-    if (r->codes) {
+    if ((r->collect & TARE_COLLECT_CODES) != 0) {
         TARE_TRY(read_codes(r, err));
     }
     tare_state_settle(r->out->state);

@@ -63,19 +63,6 @@ static void emit_code_spans(tare_tensor_sink *sink, const void *user) {
     }
 }
 
-static void emit_counts(tare_tensor_sink *sink, const void *user) {
-    const writing *w = user;
-    for (size_t i = 0; i < w->state->point_count; i++) {
-        const tare_code_histogram *histogram = &w->state->histograms[i];
-        tare_sink_u64(sink, tare_code_histogram_finite(histogram) + histogram->nan +
-                                histogram->positive_infinity + histogram->negative_infinity);
-        tare_sink_u64(sink, histogram->zeros);
-        tare_sink_u64(sink, histogram->nan);
-        tare_sink_u64(sink, histogram->positive_infinity);
-        tare_sink_u64(sink, histogram->negative_infinity);
-    }
-}
-
 /* ---- samples, points, inputs ---- */
 
 static void emit_ids(tare_tensor_sink *sink, const void *user) {
@@ -155,19 +142,86 @@ static void emit_input_shapes(tare_tensor_sink *sink, const void *user) {
     }
 }
 
-static void emit_field(tare_tensor_sink *sink, const writing *w, tare_field_index field) {
+static void emit_axes(tare_tensor_sink *sink, const void *user) {
+    const writing *w = user;
+    for (size_t i = 0; i < w->state->point_count; i++) {
+        tare_sink_u64(sink, (uint64_t)w->state->points[i].axis);
+    }
+}
+
+static void emit_window_tensors(tare_tensor_sink *sink, const void *user) {
+    const writing *w = user;
+    for (size_t i = 0; i < w->state->point_count; i++) {
+        for (size_t k = 0; k < w->state->points[i].window_count; k++) {
+            tare_sink_u64(sink, i);
+        }
+    }
+}
+
+static void emit_window_shapes(tare_tensor_sink *sink, const void *user) {
+    const writing *w = user;
+    for (size_t i = 0; i < w->state->point_count; i++) {
+        const tare_stat_point *point = &w->state->points[i];
+        for (size_t k = 0; k < point->window_count; k++) {
+            const tare_collect_window *window = &point->windows[k];
+            const int64_t *const parts[] = {window->kernel, window->stride, window->dilation,
+                                            window->padding, window->output};
+            for (size_t n = 0; n < TARE_STATE_WINDOW_NUMBERS; n++) {
+                tare_sink_u64(sink, (uint64_t)parts[n / 2][n % 2]);
+            }
+        }
+    }
+}
+
+/* ---- fields ---- */
+
+static void emit_floats(tare_tensor_sink *sink, const writing *w, tare_field_index field) {
     const float *values = w->state->fields.data[field];
     for (size_t i = 0; i < tare_field_total(&w->state->fields, field); i++) {
         tare_sink_f32(sink, values[i]);
     }
 }
 
+static void emit_words(tare_tensor_sink *sink, const writing *w, tare_field_index field) {
+    const unsigned char *bytes = w->state->fields.data[field];
+    const size_t words =
+        tare_field_total(&w->state->fields, field) * tare_state_fields[field].numbers;
+    for (size_t i = 0; i < words; i++) {
+        uint64_t word;
+        memcpy(&word, bytes + i * sizeof word, sizeof word);
+        tare_sink_u64(sink, word);
+    }
+}
+
+static void emit_counts(tare_tensor_sink *sink, const void *user) {
+    emit_words(sink, user, TARE_FIELD_COUNTS);
+}
+
 static void emit_channel_min(tare_tensor_sink *sink, const void *user) {
-    emit_field(sink, user, TARE_FIELD_CHANNEL_MIN);
+    emit_floats(sink, user, TARE_FIELD_CHANNEL_MIN);
 }
 
 static void emit_channel_max(tare_tensor_sink *sink, const void *user) {
-    emit_field(sink, user, TARE_FIELD_CHANNEL_MAX);
+    emit_floats(sink, user, TARE_FIELD_CHANNEL_MAX);
+}
+
+static void emit_channel_sum(tare_tensor_sink *sink, const void *user) {
+    emit_words(sink, user, TARE_FIELD_CHANNEL_SUM);
+}
+
+static void emit_window_sum(tare_tensor_sink *sink, const void *user) {
+    emit_words(sink, user, TARE_FIELD_WINDOW_SUM);
+}
+
+static tare_tensor_plan plan_field(const writing *w, tare_field_index field,
+                                   void (*emit)(tare_tensor_sink *, const void *)) {
+    const tare_state_field *row = &tare_state_fields[field];
+    return (tare_tensor_plan){
+        .name = row->name,
+        .dtype = row->dtype,
+        .rank = row->numbers > 1 ? 2 : 1,
+        .shape = {tare_field_total(&w->state->fields, field), row->numbers > 1 ? row->numbers : 0},
+        .emit = emit};
 }
 
 /* ---- the whole ---- */
@@ -191,38 +245,60 @@ static uint64_t input_bytes(const tare_state_identity *identity) {
     return bytes;
 }
 
+static uint64_t window_count(const tare_state *state) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < state->point_count; i++) {
+        count += state->points[i].window_count;
+    }
+    return count;
+}
+
+static uint64_t code_count(const writing *w) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < w->state->point_count && w->spans != NULL; i++) {
+        count += span_length(w->spans[i][0]) + span_length(w->spans[i][1]);
+    }
+    return count;
+}
+
+/* A tensor of the file, and what must be collected for it to be there. */
+typedef struct planned {
+    unsigned needs;
+    tare_tensor_plan plan;
+} planned;
+
 static tare_status write_tensors(const char *path, const writing *w, json_t *metadata,
                                  tare_error *err) {
     const uint64_t samples = w->state->settled, points = w->state->point_count;
-    const uint64_t inputs = w->identity->input_count;
-    const bool codes = w->spans != NULL;
-    uint64_t counts = 0;
-    for (size_t i = 0; i < points && codes; i++) {
-        counts += span_length(w->spans[i][0]) + span_length(w->spans[i][1]);
-    }
-    const uint64_t channels = tare_field_total(&w->state->fields, TARE_FIELD_CHANNEL_MIN);
-    const tare_tensor_plan all[] = {
-        {"sample.id", "U64", 1, {samples, 0}, emit_ids},
-        {"sample.elements", "U64", 2, {points, samples}, emit_elements},
-        {"tensor.channels", "I64", 1, {points, 0}, emit_channels},
-        {"input.shape", "I64", 2, {inputs, 2 + TARE_MAX_RANK}, emit_input_shapes},
-        {"counts", "U64", 2, {points, TARE_STATE_COUNTS}, emit_counts},
-        {"codes", "U64", 1, {counts, 0}, emit_code_counts},
-        {"codes.span", "U32", 2, {points, 4}, emit_code_spans},
-        {"sample.min", "F32", 2, {points, samples}, emit_sample_min},
-        {"sample.max", "F32", 2, {points, samples}, emit_sample_max},
-        {"channel_min", "F32", 1, {channels, 0}, emit_channel_min},
-        {"channel_max", "F32", 1, {channels, 0}, emit_channel_max},
-        {"sample.name", "U8", 1, {name_bytes(w, true), 0}, emit_sample_names},
-        {"tensor.name", "U8", 1, {name_bytes(w, false), 0}, emit_points},
-        {"input.name", "U8", 1, {input_bytes(w->identity), 0}, emit_inputs},
+    const uint64_t inputs = w->identity->input_count, windows = window_count(w->state);
+    const planned all[] = {
+        {0, {"sample.id", "U64", 1, {samples, 0}, emit_ids}},
+        {0, {"sample.elements", "U64", 2, {points, samples}, emit_elements}},
+        {0, {"tensor.channels", "I64", 1, {points, 0}, emit_channels}},
+        {0, {"tensor.axis", "I64", 1, {points, 0}, emit_axes}},
+        {0, {"input.shape", "I64", 2, {inputs, 2 + TARE_MAX_RANK}, emit_input_shapes}},
+        {0, plan_field(w, TARE_FIELD_COUNTS, emit_counts)},
+        {TARE_COLLECT_CODES, {"codes", "U64", 1, {code_count(w), 0}, emit_code_counts}},
+        {TARE_COLLECT_SUMS, plan_field(w, TARE_FIELD_CHANNEL_SUM, emit_channel_sum)},
+        {TARE_COLLECT_WINDOWS, {"window.tensor", "U64", 1, {windows, 0}, emit_window_tensors}},
+        {TARE_COLLECT_WINDOWS,
+         {"window.shape", "I64", 2, {windows, TARE_STATE_WINDOW_NUMBERS}, emit_window_shapes}},
+        {TARE_COLLECT_WINDOWS, plan_field(w, TARE_FIELD_WINDOW_SUM, emit_window_sum)},
+        {TARE_COLLECT_CODES, {"codes.span", "U32", 2, {points, 4}, emit_code_spans}},
+        {0, {"sample.min", "F32", 2, {points, samples}, emit_sample_min}},
+        {0, {"sample.max", "F32", 2, {points, samples}, emit_sample_max}},
+        {0, plan_field(w, TARE_FIELD_CHANNEL_MIN, emit_channel_min)},
+        {0, plan_field(w, TARE_FIELD_CHANNEL_MAX, emit_channel_max)},
+        {0, {"sample.name", "U8", 1, {name_bytes(w, true), 0}, emit_sample_names}},
+        {0, {"tensor.name", "U8", 1, {name_bytes(w, false), 0}, emit_points}},
+        {0, {"input.name", "U8", 1, {input_bytes(w->identity), 0}, emit_inputs}},
     };
     tare_tensor_plan chosen[sizeof all / sizeof all[0]];
     tare_safetensors_plan plan = {.tensors = chosen, .metadata = metadata, .user = w};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        if (codes || strncmp(all[i].name, "co", 2) != 0) {
-            chosen[plan.count++] = all[i];
+        if ((all[i].needs & ~w->state->collect) == 0) {
+            chosen[plan.count++] = all[i].plan;
         }
     }
     return tare_safetensors_write(path, &plan, err);
@@ -237,7 +313,7 @@ tare_status tare_state_write(const char *path, const tare_state *state,
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "format", TARE_STATE_FORMAT, "version",
                   TARE_STATE_VERSION, "tool", "tare " TARE_VERSION, "model", identity->model,
                   "preprocess", identity->preprocess, "precision", identity->precision, "fields",
-                  codes ? TARE_STATE_CODES : TARE_STATE_RANGES);
+                  tare_state_fields_text(state->collect));
     tare_status status;
 
     tare_arena_init(&scratch);
