@@ -4,6 +4,8 @@
 #include "cuda/ingest.h"
 
 #define THREADS 256U
+// That must fit on a multiprocessor: without this ptxas spills to make room for more.
+#define BLOCKS  4
 // Bytes that a thread reads at once where pixels and destination lie in the same order.
 #define BYTES   4U
 
@@ -71,7 +73,7 @@ __device__ void put_four(const tare_pixels_launch &launch, uint32_t at) {
 
 } // namespace
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     tare_pixels_scattered(const tare_pixels_launch launch) {
     const uint32_t pixel = blockIdx.x * THREADS + threadIdx.x;
     if (pixel < divide(launch.count, launch.channels)) {
@@ -79,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     tare_pixels_in_order(const tare_pixels_launch launch) {
     const uint32_t first = (blockIdx.x * THREADS + threadIdx.x) * BYTES;
     const bool aligned =
