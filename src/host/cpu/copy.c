@@ -10,62 +10,18 @@
  */
 #define SHORT_ROW 48
 
-void tare_copy_axis(tare_copy *copy, int64_t size, int64_t dst_stride, int64_t src_stride) {
-    copy->empty = copy->empty || size == 0;
-    if (size != 1) {
-        copy->dims[copy->rank] = size;
-        copy->dst[copy->rank] = dst_stride;
-        copy->src[copy->rank] = src_stride;
-        copy->rank++;
-    }
-}
-
-static void swap_axes(tare_copy *copy, int a, int b) {
-    const int64_t size = copy->dims[a], dst = copy->dst[a], src = copy->src[a];
-    copy->dims[a] = copy->dims[b];
-    copy->dst[a] = copy->dst[b];
-    copy->src[a] = copy->src[b];
-    copy->dims[b] = size;
-    copy->dst[b] = dst;
-    copy->src[b] = src;
-}
-
 void tare_copy_finish(tare_copy *copy) {
-    int kept = 0;
+    const tare_movement *m = &copy->movement;
+    const int last = m->rank - 1;
 
-    /* Writing in order of memory is what caches like best: largest destination stride outside. */
-    for (int i = 1; i < copy->rank; i++) {
-        for (int j = i; j > 0 && copy->dst[j] > copy->dst[j - 1]; j--) {
-            swap_axes(copy, j, j - 1);
-        }
-    }
-    for (int i = 1; i < copy->rank; i++) {
-        if (copy->dst[kept] == copy->dst[i] * copy->dims[i] &&
-            copy->src[kept] == copy->src[i] * copy->dims[i]) {
-            copy->dims[kept] *= copy->dims[i];
-            copy->dst[kept] = copy->dst[i];
-            copy->src[kept] = copy->src[i];
-        } else {
-            kept++;
-            copy->dims[kept] = copy->dims[i];
-            copy->dst[kept] = copy->dst[i];
-            copy->src[kept] = copy->src[i];
-        }
-    }
-    if (copy->rank == 0) {
-        copy->dims[0] = 1;
-        copy->dst[0] = 1;
-        copy->src[0] = 1;
-    }
-    copy->rank = kept + 1;
     copy->across = -1;
-    for (int i = 0; i + 1 < copy->rank; i++) {
-        if (copy->src[i] == 1 && copy->src[copy->rank - 1] != 1 && copy->dst[copy->rank - 1] == 1) {
+    for (int i = 0; i < last; i++) {
+        if (m->src[i] == 1 && m->src[last] != 1 && m->dst[last] == 1) {
             copy->across = i;
         }
     }
-    copy->by_rows = copy->rank > 1 && copy->dst[copy->rank - 1] == 1 &&
-                    copy->src[copy->rank - 1] == 1 && copy->dims[copy->rank - 1] < SHORT_ROW;
+    copy->by_rows =
+        m->rank > 1 && m->dst[last] == 1 && m->src[last] == 1 && m->dims[last] < SHORT_ROW;
 }
 
 /* Rows of single elements with any strides. */
@@ -96,22 +52,23 @@ void tare_copy_finish(tare_copy *copy) {
         }                                                                                          \
     }                                                                                              \
     static void rows_##type(const tare_copy *copy, type *dst, const type *src) {                   \
-        const int last = copy->rank - 1;                                                           \
-        const int64_t n = copy->dims[last];                                                        \
-        for (int64_t r = 0; r < copy->dims[last - 1]; r++) {                                       \
-            const type *from = src + r * copy->src[last - 1];                                      \
-            type *to = dst + r * copy->dst[last - 1];                                              \
+        const int last = copy->movement.rank - 1;                                                  \
+        const int64_t n = copy->movement.dims[last];                                               \
+        for (int64_t r = 0; r < copy->movement.dims[last - 1]; r++) {                              \
+            const type *from = src + r * copy->movement.src[last - 1];                             \
+            type *to = dst + r * copy->movement.dst[last - 1];                                     \
             for (int64_t i = 0; i < n; i++) {                                                      \
                 to[i] = from[i];                                                                   \
             }                                                                                      \
         }                                                                                          \
     }                                                                                              \
     static void inner_##type(const tare_copy *copy, type *dst, const type *src) {                  \
-        const int last = copy->rank - 1;                                                           \
-        const int64_t n = copy->dims[last], ds = copy->dst[last], ss = copy->src[last];            \
+        const int last = copy->movement.rank - 1;                                                  \
+        const int64_t n = copy->movement.dims[last], ds = copy->movement.dst[last],                \
+                      ss = copy->movement.src[last];                                               \
         if (copy->across >= 0) {                                                                   \
-            const int64_t dims[2] = {copy->dims[copy->across], n};                                 \
-            const int64_t strides[2] = {copy->dst[copy->across], ss};                              \
+            const int64_t dims[2] = {copy->movement.dims[copy->across], n};                        \
+            const int64_t strides[2] = {copy->movement.dst[copy->across], ss};                     \
             across_##type(dst, src, dims, strides);                                                \
         } else if (copy->by_rows) {                                                                \
             rows_##type(copy, dst, src);                                                           \
@@ -139,9 +96,9 @@ static void inner(const tare_copy *copy, unsigned char *dst, const unsigned char
         break;
     case 4:
         if (copy->across >= 0) {
-            const int last = copy->rank - 1;
-            const int64_t dims[2] = {copy->dims[last], copy->dims[copy->across]};
-            const int64_t strides[2] = {copy->dst[copy->across], copy->src[last]};
+            const int last = copy->movement.rank - 1;
+            const int64_t dims[2] = {copy->movement.dims[last], copy->movement.dims[copy->across]};
+            const int64_t strides[2] = {copy->movement.dst[copy->across], copy->movement.src[last]};
             tare_vector_best()->transpose((uint32_t *)(void *)dst,
                                           (const uint32_t *)(const void *)src, dims, strides);
         } else {
@@ -156,40 +113,28 @@ static void inner(const tare_copy *copy, unsigned char *dst, const unsigned char
 
 void tare_copy_run(const tare_copy *copy, void *dst, const void *src) {
     const int64_t bytes = (int64_t)copy->element_bytes;
-    unsigned char *to = (unsigned char *)dst + copy->dst_offset * bytes;
-    const unsigned char *from = (const unsigned char *)src + copy->src_offset * bytes;
-    int64_t index[TARE_COPY_RANK] = {0};
+    unsigned char *to = (unsigned char *)dst + copy->movement.dst_offset * bytes;
+    const unsigned char *from = (const unsigned char *)src + copy->movement.src_offset * bytes;
+    int64_t index[TARE_MOVEMENT_RANK] = {0};
     int axis = 0;
 
-    if (copy->empty) {
+    if (copy->movement.empty) {
         return;
     }
     while (axis >= 0) {
         inner(copy, to, from);
-        for (axis = copy->rank - (copy->by_rows ? 3 : 2); axis >= 0; axis--) {
+        for (axis = copy->movement.rank - (copy->by_rows ? 3 : 2); axis >= 0; axis--) {
             if (axis == copy->across) {
                 continue;
             }
-            to += copy->dst[axis] * bytes;
-            from += copy->src[axis] * bytes;
-            if (++index[axis] < copy->dims[axis]) {
+            to += copy->movement.dst[axis] * bytes;
+            from += copy->movement.src[axis] * bytes;
+            if (++index[axis] < copy->movement.dims[axis]) {
                 break;
             }
-            to -= copy->dst[axis] * copy->dims[axis] * bytes;
-            from -= copy->src[axis] * copy->dims[axis] * bytes;
+            to -= copy->movement.dst[axis] * copy->movement.dims[axis] * bytes;
+            from -= copy->movement.src[axis] * copy->movement.dims[axis] * bytes;
             index[axis] = 0;
         }
     }
-}
-
-void tare_copy_between(tare_copy *copy, const tare_desc *dst, const tare_desc *src) {
-    int64_t to[TARE_MAX_RANK], from[TARE_MAX_RANK];
-
-    *copy = (tare_copy){.element_bytes = tare_dtype_bytes(dst->dtype)};
-    tare_desc_strides(to, dst);
-    tare_desc_strides(from, src);
-    for (int axis = 0; axis < dst->rank; axis++) {
-        tare_copy_axis(copy, dst->dims[axis], to[axis], from[axis]);
-    }
-    tare_copy_finish(copy);
 }

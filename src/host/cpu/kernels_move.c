@@ -17,6 +17,19 @@ static tare_status check_type(const tare_desc *desc, tare_error *err) {
     return TARE_OK;
 }
 
+/* The copy whose movement has been set. */
+static tare_status finish_copy(const tare_prepare *prepare, tare_error *err) {
+    tare_copy *copy = prepare->private_data;
+    TARE_TRY(check_type(&prepare->inputs[0], err));
+    copy->element_bytes = tare_dtype_bytes(prepare->inputs[0].dtype);
+    tare_copy_finish(copy);
+    return TARE_OK;
+}
+
+static tare_movement *movement_of(const tare_prepare *prepare) {
+    return &((tare_copy *)prepare->private_data)->movement;
+}
+
 static tare_status copy_run(const tare_run *run, tare_error *err) {
     TARE_UNUSED(err);
     tare_copy_run(run->private_data, run->outputs[0], run->inputs[0]);
@@ -24,142 +37,42 @@ static tare_status copy_run(const tare_run *run, tare_error *err) {
 }
 
 static tare_status reorder_prepare(tare_prepare *prepare, tare_error *err) {
-    TARE_TRY(check_type(&prepare->inputs[0], err));
-    tare_copy_between(prepare->private_data, &prepare->outputs[0], &prepare->inputs[0]);
-    return TARE_OK;
-}
-
-/* An empty copy with the strides of both operands at hand. */
-static tare_status copy_begin(tare_copy *copy, int64_t *to, int64_t *from,
-                              const tare_prepare *prepare, tare_error *err) {
-    TARE_TRY(check_type(&prepare->inputs[0], err));
-    *copy = (tare_copy){.element_bytes = tare_dtype_bytes(prepare->inputs[0].dtype)};
-    tare_desc_strides(to, &prepare->outputs[0]);
-    tare_desc_strides(from, &prepare->inputs[0]);
-    return TARE_OK;
+    tare_movement_reorder(movement_of(prepare), &prepare->outputs[0], &prepare->inputs[0]);
+    return finish_copy(prepare, err);
 }
 
 static tare_status transpose_prepare(tare_prepare *prepare, tare_error *err) {
-    const tare_transpose_attrs *attrs = prepare->attrs;
-    tare_copy *copy = prepare->private_data;
-    int64_t to[TARE_MAX_RANK], from[TARE_MAX_RANK];
-
-    TARE_TRY(copy_begin(copy, to, from, prepare, err));
-    for (int axis = 0; axis < prepare->outputs[0].rank; axis++) {
-        tare_copy_axis(copy, prepare->outputs[0].dims[axis], to[axis], from[attrs->perm[axis]]);
-    }
-    tare_copy_finish(copy);
-    return TARE_OK;
+    tare_movement_transpose(movement_of(prepare), prepare->attrs, &prepare->outputs[0],
+                            &prepare->inputs[0]);
+    return finish_copy(prepare, err);
 }
 
 static tare_status slice_prepare(tare_prepare *prepare, tare_error *err) {
-    const tare_slice_attrs *attrs = prepare->attrs;
-    tare_copy *copy = prepare->private_data;
-    int64_t to[TARE_MAX_RANK], from[TARE_MAX_RANK];
-
-    TARE_TRY(copy_begin(copy, to, from, prepare, err));
-    for (int axis = 0; axis < prepare->outputs[0].rank; axis++) {
-        const int64_t size = prepare->outputs[0].dims[axis];
-        /* An empty result may start behind the end; a single step has no stride. */
-        copy->src_offset += size > 0 ? attrs->start[axis] * from[axis] : 0;
-        tare_copy_axis(copy, size, to[axis], size > 1 ? attrs->step[axis] * from[axis] : 0);
-    }
-    tare_copy_finish(copy);
-    return TARE_OK;
+    tare_movement_slice(movement_of(prepare), prepare->attrs, &prepare->outputs[0],
+                        &prepare->inputs[0]);
+    return finish_copy(prepare, err);
 }
 
 static tare_status expand_prepare(tare_prepare *prepare, tare_error *err) {
-    tare_copy *copy = prepare->private_data;
-    const tare_desc *in = &prepare->inputs[0], *out = &prepare->outputs[0];
-    const int shift = out->rank - in->rank;
-    int64_t to[TARE_MAX_RANK], from[TARE_MAX_RANK];
-
-    TARE_TRY(copy_begin(copy, to, from, prepare, err));
-    for (int axis = 0; axis < out->rank; axis++) {
-        const bool spread = axis < shift || in->dims[axis - shift] == 1;
-        tare_copy_axis(copy, out->dims[axis], to[axis], spread ? 0 : from[axis - shift]);
-    }
-    tare_copy_finish(copy);
-    return TARE_OK;
+    tare_movement_expand(movement_of(prepare), &prepare->outputs[0], &prepare->inputs[0]);
+    return finish_copy(prepare, err);
 }
 
 static tare_status tile_prepare(tare_prepare *prepare, tare_error *err) {
-    tare_copy *copy = prepare->private_data;
-    const tare_desc *in = &prepare->inputs[0], *out = &prepare->outputs[0];
-    int64_t to[TARE_MAX_RANK], from[TARE_MAX_RANK];
-
-    TARE_TRY(copy_begin(copy, to, from, prepare, err));
-    for (int axis = 0; axis < out->rank; axis++) {
-        const int64_t size = in->dims[axis];
-        tare_copy_axis(copy, size > 0 ? out->dims[axis] / size : 0, to[axis] * size, 0);
-        tare_copy_axis(copy, size, to[axis], from[axis]);
-    }
-    tare_copy_finish(copy);
-    return TARE_OK;
-}
-
-/* Adds the axes that Depth-to-space and its inverse share: block rows and columns live in the
- * channels of `deep` and in the positions of `wide`. */
-typedef struct block_axes {
-    int64_t block, channels, height,
-        width;                  /* channels of the wide operand, positions of the deep */
-    const int64_t *wide, *deep; /* strides */
-    bool blocks_outside;        /* deep channel = (block row, block column, channel) */
-    bool to_wide;
-} block_axes;
-
-static void block_axis(tare_copy *copy, const block_axes *axes, int64_t size, int64_t wide,
-                       int64_t deep) {
-    tare_copy_axis(copy, size, axes->to_wide ? wide : deep, axes->to_wide ? deep : wide);
-}
-
-static void block_copy(tare_copy *copy, const block_axes *axes, int64_t batch) {
-    const int64_t b = axes->block, *wide = axes->wide, *deep = axes->deep;
-    const int64_t unit = (axes->blocks_outside ? axes->channels : 1) * deep[1];
-
-    block_axis(copy, axes, batch, wide[0], deep[0]);
-    block_axis(copy, axes, axes->channels, wide[1], (axes->blocks_outside ? 1 : b * b) * deep[1]);
-    block_axis(copy, axes, axes->height, b * wide[2], deep[2]);
-    block_axis(copy, axes, axes->width, b * wide[3], deep[3]);
-    block_axis(copy, axes, b, wide[2], b * unit);
-    block_axis(copy, axes, b, wide[3], unit);
-    tare_copy_finish(copy);
+    tare_movement_tile(movement_of(prepare), &prepare->outputs[0], &prepare->inputs[0]);
+    return finish_copy(prepare, err);
 }
 
 static tare_status depth_to_space_prepare(tare_prepare *prepare, tare_error *err) {
-    const tare_block_attrs *attrs = prepare->attrs;
-    const tare_desc *in = &prepare->inputs[0], *out = &prepare->outputs[0];
-    int64_t to[TARE_MAX_RANK], from[TARE_MAX_RANK];
-    const block_axes axes = {.block = attrs->blocksize,
-                             .channels = out->dims[1],
-                             .height = in->dims[2],
-                             .width = in->dims[3],
-                             .wide = to,
-                             .deep = from,
-                             .blocks_outside = attrs->mode == 0,
-                             .to_wide = true};
-
-    TARE_TRY(copy_begin(prepare->private_data, to, from, prepare, err));
-    block_copy(prepare->private_data, &axes, in->dims[0]);
-    return TARE_OK;
+    tare_movement_depth_to_space(movement_of(prepare), prepare->attrs, &prepare->outputs[0],
+                                 &prepare->inputs[0]);
+    return finish_copy(prepare, err);
 }
 
 static tare_status space_to_depth_prepare(tare_prepare *prepare, tare_error *err) {
-    const tare_block_attrs *attrs = prepare->attrs;
-    const tare_desc *in = &prepare->inputs[0], *out = &prepare->outputs[0];
-    int64_t to[TARE_MAX_RANK], from[TARE_MAX_RANK];
-    const block_axes axes = {.block = attrs->blocksize,
-                             .channels = in->dims[1],
-                             .height = out->dims[2],
-                             .width = out->dims[3],
-                             .wide = from,
-                             .deep = to,
-                             .blocks_outside = true,
-                             .to_wide = false};
-
-    TARE_TRY(copy_begin(prepare->private_data, to, from, prepare, err));
-    block_copy(prepare->private_data, &axes, in->dims[0]);
-    return TARE_OK;
+    tare_movement_space_to_depth(movement_of(prepare), prepare->attrs, &prepare->outputs[0],
+                                 &prepare->inputs[0]);
+    return finish_copy(prepare, err);
 }
 
 /* Concat and Split: one copy per part. */
@@ -172,52 +85,32 @@ static void parts_release(void *private_data) {
     free(((parts_state *)private_data)->copies);
 }
 
-typedef struct parts_spec {
-    const tare_desc *whole, *parts;
-    size_t count;
-    int64_t axis;
-    bool join;
-} parts_spec;
-
-static tare_status parts_prepare(parts_state *state, const parts_spec *spec, tare_error *err) {
-    int64_t whole[TARE_MAX_RANK], offset = 0;
-
-    TARE_TRY(check_type(spec->whole, err));
-    state->copies = calloc(spec->count > 0 ? spec->count : 1, sizeof *state->copies);
+static tare_status parts_prepare(parts_state *state, tare_movement_part part,
+                                 const tare_desc *parts, size_t count, tare_error *err) {
+    TARE_TRY(check_type(part.whole, err));
+    state->copies = calloc(count > 0 ? count : 1, sizeof *state->copies);
     if (state->copies == NULL) {
-        return tare_fail_memory(err, spec->count * sizeof *state->copies, "a kernel");
+        return tare_fail_memory(err, count * sizeof *state->copies, "a kernel");
     }
-    state->count = spec->count;
-    tare_desc_strides(whole, spec->whole);
-    for (size_t k = 0; k < spec->count; k++) {
-        const tare_desc *part = &spec->parts[k];
-        tare_copy *copy = &state->copies[k];
-        int64_t own[TARE_MAX_RANK];
-
-        copy->element_bytes = tare_dtype_bytes(spec->whole->dtype);
-        if (part->rank < 0) {
+    state->count = count;
+    for (size_t k = 0; k < count; k++) {
+        part.part = &parts[k];
+        if (part.part->rank < 0) {
             return tare_fail(err, TARE_UNSUPPORTED, "part %zu is left out", k);
         }
-        tare_desc_strides(own, part);
-        *(spec->join ? &copy->dst_offset : &copy->src_offset) = offset * whole[spec->axis];
-        for (int axis = 0; axis < part->rank; axis++) {
-            tare_copy_axis(copy, part->dims[axis], spec->join ? whole[axis] : own[axis],
-                           spec->join ? own[axis] : whole[axis]);
-        }
-        tare_copy_finish(copy);
-        offset += part->dims[spec->axis];
+        tare_movement_of_part(&state->copies[k].movement, &part);
+        state->copies[k].element_bytes = tare_dtype_bytes(part.whole->dtype);
+        tare_copy_finish(&state->copies[k]);
+        part.offset += part.part->dims[part.axis];
     }
     return TARE_OK;
 }
 
 static tare_status concat_prepare(tare_prepare *prepare, tare_error *err) {
     const tare_axis_attrs *attrs = prepare->attrs;
-    const parts_spec spec = {.whole = &prepare->outputs[0],
-                             .parts = prepare->inputs,
-                             .count = prepare->input_count,
-                             .axis = attrs->axis,
-                             .join = true};
-    return parts_prepare(prepare->private_data, &spec, err);
+    const tare_movement_part part = {
+        .whole = &prepare->outputs[0], .axis = (int)attrs->axis, .join = true};
+    return parts_prepare(prepare->private_data, part, prepare->inputs, prepare->input_count, err);
 }
 
 static tare_status concat_run(const tare_run *run, tare_error *err) {
@@ -231,12 +124,9 @@ static tare_status concat_run(const tare_run *run, tare_error *err) {
 
 static tare_status split_prepare(tare_prepare *prepare, tare_error *err) {
     const tare_split_attrs *attrs = prepare->attrs;
-    const parts_spec spec = {.whole = &prepare->inputs[0],
-                             .parts = prepare->outputs,
-                             .count = prepare->output_count,
-                             .axis = attrs->axis,
-                             .join = false};
-    return parts_prepare(prepare->private_data, &spec, err);
+    const tare_movement_part part = {
+        .whole = &prepare->inputs[0], .axis = (int)attrs->axis, .join = false};
+    return parts_prepare(prepare->private_data, part, prepare->outputs, prepare->output_count, err);
 }
 
 static tare_status split_run(const tare_run *run, tare_error *err) {

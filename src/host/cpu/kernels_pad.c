@@ -5,8 +5,8 @@
 
 #include "cpu/element.h"
 #include "cpu/kernels.h"
+#include "exec/movement.h"
 #include "exec/nest.h"
-#include "ops/attrs.h"
 
 /* Part of an output row: `count` elements from `first` on, `step` apart; first -1: the fill value.
  */
@@ -23,31 +23,6 @@ typedef struct pad_state {
     int64_t unit;   /* elements behind one index of that axis: inner axes without pads */
     uint64_t value; /* one element, aligned for every type */
 } pad_state;
-
-/* The input index behind an output index, or -1 for the fill value. Negative pads crop first. */
-static int64_t source_index(const tare_pad_attrs *attrs, int axis, int64_t index, int64_t size) {
-    const int64_t begin = attrs->begin[axis], end = attrs->end[axis];
-    const int64_t low = begin < 0 ? -begin : 0, high = size - (end < 0 ? -end : 0);
-    const int64_t extent = high - low;
-    int64_t at = index - (begin > 0 ? begin : 0);
-
-    if (at >= 0 && at < extent) {
-        return low + at;
-    }
-    switch (attrs->mode) {
-    case TARE_PAD_EDGE:
-        return extent <= 0 ? -1 : (at < 0 ? low : high - 1);
-    case TARE_PAD_WRAP:
-        return extent <= 0 ? -1 : low + ((at % extent) + extent) % extent;
-    case TARE_PAD_REFLECT: {
-        const int64_t period = extent > 1 ? 2 * (extent - 1) : 1;
-        at = ((at % period) + period) % period;
-        return extent <= 0 ? -1 : low + (at < extent ? at : period - at);
-    }
-    default:
-        return -1;
-    }
-}
 
 static tare_status make_pieces(pad_state *state, const int64_t *map, int64_t count,
                                tare_error *err) {
@@ -113,7 +88,7 @@ static tare_status pad_prepare(tare_prepare *prepare, tare_error *err) {
         state->nest.strides[0][i] = to[axis];
         state->maps[i] = map;
         for (int64_t k = 0; k < out->dims[axis]; k++) {
-            const int64_t index = source_index(attrs, axis, k, in->dims[axis]);
+            const int64_t index = tare_pad_source(attrs, axis, k, in->dims[axis]);
             *map++ = index < 0 ? -1 : index * from[axis];
         }
     }
