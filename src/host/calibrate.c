@@ -161,8 +161,9 @@ done:
 
 /* A full disk may have room again later: only the final state must be written. */
 static void save_checkpoint(void *user, const tare_state *state) {
-    const calibrating *k = user;
+    calibrating *k = user;
     tare_error error = {TARE_OK, ""};
+    k->identity.precision = tare_session_precision(&k->q.session);
     if (tare_state_write(k->partial, state, &k->identity, &error) != TARE_OK) {
         tare_note(&k->options->run, "warning: no checkpoint: %s", error.text);
     }
@@ -236,7 +237,6 @@ static tare_status calibrate(calibrating *k, const tare_model *model, tare_error
     const tare_quantize_options placement = placement_options(k->options);
     const unsigned collect = k->options->ranges_only ? TARE_COLLECT_RANGES : TARE_COLLECT_ALL;
     tare_run_summary summary = {0};
-    tare_session_limits limits;
     tare_calibration_size size;
 
     TARE_TRY(choose_shard(k, err));
@@ -244,16 +244,18 @@ static tare_status calibrate(calibrating *k, const tare_model *model, tare_error
     TARE_TRY(tare_quantization_watch(&k->q, model, k->feed.shapes, k->feed.shape_count, &placement,
                                      err));
     TARE_TRY(tare_calibration_identify(&k->identity, &k->q.arena, model, &k->feed, err));
+    k->identity.precision = tare_session_precision(&k->q.session);
     size.spec = tare_calibration_spec(&k->q, collect);
     TARE_TRY(read_earlier(k, &size.spec, err));
     if (k->earlier.state != NULL) {
         TARE_TRY(leave_out_kept(k, err));
     }
     size.samples = k->kept + k->feed.count;
-    TARE_TRY(tare_calibration_plan(&limits, &k->q, &k->feed, &size, &k->options->run, err));
-    TARE_TRY(tare_session_describe(k->report, &k->q.session, &limits, err));
+    TARE_TRY(tare_calibration_plan(&k->q, &k->feed, &size, &k->options->run, err));
     TARE_TRY(prepare_state(k, &size.spec, err));
     TARE_TRY(run_samples(k, &summary, err));
+    TARE_TRY(tare_session_describe(k->report, &k->q.session, err));
+    k->identity.precision = tare_session_precision(&k->q.session);
     TARE_TRY(tare_state_write(k->path, k->c.state, &k->identity, err));
     (void)unlink(k->partial);
     return describe(k, &summary, err);
@@ -275,6 +277,7 @@ TARE_API tare_status tare_calibrate(const tare_model *model, const tare_dataset 
     }
     TARE_TRY_DONE(status, check_options(&k, err));
     TARE_TRY_DONE(status, tare_report_new(&k.report, err));
+    TARE_TRY_DONE(status, tare_session_open(&k.q.session, &options->run, err));
     TARE_TRY_DONE(status,
                   tare_feed_open(&k.feed, dataset, &model->graph, limit, &options->run, err));
     TARE_TRY_DONE(status, tare_feed_describe(k.report, &k.feed, dataset, err));

@@ -7,20 +7,26 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "batching.h"
 
 /* NaN can vanish inside a network (a maximum or a clip drops it), so inputs are looked at even
  * where no quantizer stands on them. */
+static tare_status check_record(const tare_calibration *c, size_t value_id,
+                                const tare_reduce_record *record, tare_error *err) {
+    if (record->nan > 0) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT, "input '%s' holds %llu NaN among %llu values",
+                         c->q->session.graph.values[value_id]->name,
+                         (unsigned long long)record->nan, (unsigned long long)record->elements);
+    }
+    return TARE_OK;
+}
+
 static tare_status check_input(const tare_calibration *c, size_t value_id, const tare_desc *desc,
                                const void *data, tare_error *err) {
     const tare_reduce_request request = {.desc = desc, .data = data};
-    tare_reduce_record range;
-    TARE_TRY(c->q->backend->reduce(&range, &request, err));
-    if (range.nan > 0) {
-        return tare_fail(err, TARE_INVALID_ARGUMENT, "input '%s' holds %llu NaN among %llu values",
-                         c->q->session.graph.values[value_id]->name, (unsigned long long)range.nan,
-                         (unsigned long long)range.elements);
-    }
-    return TARE_OK;
+    tare_reduce_record record;
+    TARE_TRY(c->q->session.host->reduce(&record, &request, err));
+    return check_record(c, value_id, &record, err);
 }
 
 static tare_status record_value(void *user, const tare_turn *turn, size_t value_id,
@@ -34,7 +40,43 @@ static tare_status record_value(void *user, const tare_turn *turn, size_t value_
         return check_input(c, value_id, desc, data, err);
     }
     c->open[turn->lane] = true;
-    return tare_state_record(c->lanes[turn->lane], c->q->backend, &entry, err);
+    return tare_state_record(c->lanes[turn->lane], c->q->session.host, &entry, err);
+}
+
+/* In float16 an infinity says that the precision was too low, and a NaN may come of one. */
+static bool overflows(const tare_calibration *c, size_t value_id,
+                      const tare_reduce_record *record) {
+    const tare_session *session = &c->q->session;
+    const bool spoilt_input = session->graph.values[value_id]->is_input && record->nan > 0;
+    return session->facts.precision == TARE_PRECISION_FP16 && !spoilt_input &&
+           record->nan + record->positive_infinity + record->negative_infinity > 0;
+}
+
+static tare_status record_reduced(void *user, const tare_turn *turn, const tare_reduced *reduced,
+                                  tare_error *err) {
+    tare_calibration *c = user;
+    const tare_reduce_record *record = &reduced->result->records[reduced->sample];
+    const tare_state_result result = {.point = c->q->point_of_value[reduced->value],
+                                      .slot = c->first_slot + turn->sample,
+                                      .result = reduced->result,
+                                      .sample = reduced->sample,
+                                      .images = reduced->images};
+    if (overflows(c, reduced->value, record)) {
+        c->overflowed = true;
+        return tare_fail(err, TARE_UNSUPPORTED,
+                         "tensor '%s' leaves the range of float16, calibrate in tf32",
+                         c->q->session.graph.values[reduced->value]->name);
+    }
+    if (result.point == SIZE_MAX) {
+        return check_record(c, reduced->value, record, err);
+    }
+    c->open[turn->lane] = true;
+    return tare_state_record_result(c->lanes[turn->lane], &result, err);
+}
+
+static void record_codes(void *user, size_t value_id, const uint64_t *counts) {
+    const tare_calibration *c = user;
+    tare_state_record_codes(c->state, c->q->point_of_value[value_id], counts);
 }
 
 /* A quantized tensor that does not depend on the inputs was folded: its contents stand in the
@@ -51,7 +93,7 @@ static tare_status record_constants(const tare_calibration *c, const tare_turn *
                                             value->constant == NULL ? NULL : value->constant->data};
         if (value->constant != NULL) {
             memcpy(desc.dims, value->dims, sizeof desc.dims);
-            TARE_TRY(tare_state_record(c->lanes[turn->lane], c->q->backend, &entry, err));
+            TARE_TRY(tare_state_record(c->lanes[turn->lane], c->q->session.host, &entry, err));
         }
     }
     return TARE_OK;
@@ -95,31 +137,73 @@ tare_state_spec tare_calibration_spec(const tare_quantization *q, unsigned colle
         .points = q->points, .point_count = q->point_count, .collect = collect};
 }
 
-tare_status tare_calibration_plan(tare_session_limits *limits, tare_quantization *q,
-                                  const tare_feed *feed, const tare_calibration_size *size,
-                                  const tare_run_options *run, tare_error *err) {
-    const int threads = run->threads > 0 ? run->threads : tare_processor_count();
-    char total[TARE_BYTES_TEXT];
+/* What a device has to collect: the points, and inputs without one, which are only checked. */
+static tare_status list_points(tare_session_limits *limits, tare_quantization *q,
+                               const tare_state_spec *spec, tare_error *err) {
+    const tare_graph *graph = &q->session.graph;
+    const size_t most = q->point_count + graph->input_count;
+    tare_session_point *points = tare_arena_array(&q->arena, most, sizeof *points);
 
-    *limits = (tare_session_limits){.watched = q->watched,
-                                    .threads = threads,
-                                    .memory_bytes = run->memory_bytes,
-                                    .bytes_per_thread = tare_state_lane_bytes(&size->spec)};
-    TARE_TRY(tare_workers_data_bytes(&limits->fixed_bytes, feed, threads, run, err));
-    limits->fixed_bytes += tare_state_bytes(&size->spec, size->samples);
-    TARE_TRY(tare_model_blame(q->model, tare_session_plan(&q->session, limits, err), err));
-    tare_note(run, "memory plan: %s with %d threads",
-              tare_bytes_text(total, sizeof total, tare_session_bytes(&q->session, limits)),
-              q->session.threads);
+    if (points == NULL) {
+        return tare_fail_memory(err, most * sizeof *points, "the statistic points");
+    }
+    for (size_t i = 0; i < q->point_count; i++) {
+        const tare_stat_point *point = &q->points[i];
+        const bool windows = (spec->collect & TARE_COLLECT_WINDOWS) != 0;
+        points[limits->point_count++] =
+            (tare_session_point){.value = point->value,
+                                 .axis = point->channels > 0 ? point->axis : 1,
+                                 .channels = point->channels > 0,
+                                 .codes = (spec->collect & TARE_COLLECT_CODES) != 0,
+                                 .windows = windows ? point->windows : NULL,
+                                 .window_count = windows ? point->window_count : 0};
+    }
+    for (size_t i = 0; i < graph->input_count; i++) {
+        const size_t id = graph->inputs[i]->id;
+        if (q->watched[id] && q->point_of_value[id] == SIZE_MAX) {
+            points[limits->point_count++] = (tare_session_point){.value = id, .axis = 1};
+        }
+    }
+    limits->points = points;
     return TARE_OK;
 }
 
-tare_status tare_calibration_run(tare_run_summary *summary, tare_calibration *c,
-                                 const tare_feed *feed, const tare_run_options *run,
-                                 tare_error *err) {
+tare_status tare_calibration_plan(tare_quantization *q, const tare_feed *feed,
+                                  const tare_calibration_size *size, const tare_run_options *run,
+                                  tare_error *err) {
+    tare_session_limits limits = {.watched = q->watched,
+                                  .threads =
+                                      run->threads > 0 ? run->threads : tare_processor_count(),
+                                  .memory_bytes = run->memory_bytes,
+                                  .bytes_per_thread = tare_state_lane_bytes(&size->spec),
+                                  .fixed_bytes = tare_state_bytes(&size->spec, size->samples)};
+
+    TARE_TRY(tare_job_measure(&limits, &q->session, feed, run, err));
+    TARE_TRY(list_points(&limits, q, &size->spec, err));
+    TARE_TRY(tare_batching_choose(&limits, &q->session, feed, run, err));
+    TARE_TRY(tare_model_blame(q->model, tare_session_plan(&q->session, &limits, err), err));
+    tare_session_note(&q->session, run);
+    return TARE_OK;
+}
+
+static void release_lanes(tare_calibration *c) {
+    for (size_t i = 0; i < c->lane_count && c->lanes != NULL; i++) {
+        tare_state_lane_free(c->lanes[i]);
+    }
+    free(c->lanes);
+    free(c->open);
+    c->lanes = NULL;
+    c->open = NULL;
+    c->lane_count = 0;
+}
+
+static tare_status run_once(tare_run_summary *summary, tare_calibration *c, const tare_feed *feed,
+                            const tare_run_options *run, tare_error *err) {
     const tare_job job = {.stage = "calibrate",
                           .user = c,
                           .value = record_value,
+                          .reduced = record_reduced,
+                          .codes = record_codes,
                           .done = complete_sample,
                           .pause = c->checkpoint == NULL ? NULL : save_checkpoint,
                           .pause_seconds = c->checkpoint_seconds};
@@ -134,7 +218,7 @@ tare_status tare_calibration_run(tare_run_summary *summary, tare_calibration *c,
     for (size_t i = 0; i < c->lane_count; i++) {
         TARE_TRY(tare_state_lane_new(&c->lanes[i], c->state, err));
     }
-    status = tare_workers_run(summary, &c->q->session, feed, &job, run, err);
+    status = tare_job_run(summary, &c->q->session, feed, &job, run, err);
     if (status == TARE_OK || status == TARE_CANCELLED) {
         gather(c);
     }
@@ -144,13 +228,41 @@ tare_status tare_calibration_run(tare_run_summary *summary, tare_calibration *c,
     return status;
 }
 
+/* Makes everything anew for a higher precision. */
+static tare_status raise_precision(tare_calibration *c, const tare_feed *feed,
+                                   const tare_run_options *run, tare_error *err) {
+    const tare_state_spec own = tare_state_spec_of(c->state);
+    const tare_calibration_size size = {.spec = tare_calibration_spec(c->q, own.collect),
+                                        .samples = feed->count};
+    release_lanes(c);
+    tare_state_free(c->state);
+    c->state = NULL;
+    c->overflowed = false;
+    TARE_TRY(tare_session_reopen(&c->q->session, TARE_PRECISION_TF32, err));
+    TARE_TRY(tare_calibration_plan(c->q, feed, &size, run, err));
+    return tare_state_new(&c->state, &size.spec, size.samples, err);
+}
+
+tare_status tare_calibration_run(tare_run_summary *summary, tare_calibration *c,
+                                 const tare_feed *feed, const tare_run_options *run,
+                                 tare_error *err) {
+    tare_error why = {TARE_OK, ""};
+    const tare_status status = run_once(summary, c, feed, run, &why);
+
+    if (!c->overflowed || c->first_slot > 0) {
+        if (status != TARE_OK && err != NULL) {
+            *err = why;
+        }
+        return status;
+    }
+    tare_note(run, "%s: the run begins anew in tf32", why.text);
+    TARE_TRY(raise_precision(c, feed, run, err));
+    return run_once(summary, c, feed, run, err);
+}
+
 void tare_calibration_release(tare_calibration *c) {
     if (c != NULL) {
-        for (size_t i = 0; i < c->lane_count && c->lanes != NULL; i++) {
-            tare_state_lane_free(c->lanes[i]);
-        }
-        free(c->lanes);
-        free(c->open);
+        release_lanes(c);
         tare_state_free(c->state);
         *c = (tare_calibration){0};
     }

@@ -4,18 +4,19 @@
 #ifndef TARE_CALIBRATION_H
 #define TARE_CALIBRATION_H
 
+#include "job.h"
 #include "quantize.h"
 #include "stats/state_file.h"
-#include "workers.h"
 
 /** A state that is being filled. Zeroed: nothing is owned. */
 typedef struct tare_calibration {
-    const tare_quantization *q;
+    tare_quantization *q;
     tare_state *state;   /**< owned; its points are q's */
     uint64_t first_slot; /**< of the samples of this run; those before are from earlier ones */
     tare_state_lane **lanes;
     bool *open; /**< per lane: statistics of a sample were recorded that is not completed */
     size_t lane_count;
+    bool overflowed; /**< a value left the range of float16 */
     /** Called now and then, and when the run is cancelled, with the settled state; NULL: never. */
     void (*checkpoint)(void *user, const tare_state *state);
     void *user;
@@ -34,25 +35,25 @@ typedef struct tare_calibration_size {
     uint64_t samples; /**< those of earlier runs included */
 } tare_calibration_size;
 
-/** Plans the session for `feed` and a state of that size, and notes the memory. `limits` receives
- * what was planned with. */
-TARE_MUST_CHECK tare_status tare_calibration_plan(tare_session_limits *limits, tare_quantization *q,
-                                                  const tare_feed *feed,
+/** Plans the session for `feed` and a state of that size, and notes the memory. */
+TARE_MUST_CHECK tare_status tare_calibration_plan(tare_quantization *q, const tare_feed *feed,
                                                   const tare_calibration_size *size,
                                                   const tare_run_options *run, tare_error *err);
 
 /**
  * Runs the samples of the feed into c->state, which has slots for them from first_slot on, and
- * settles it. After a failure the state is only good for being freed. Errors: those of
- * tare_workers_run(); NaN and infinities with tensor and sample.
+ * settles it. After a failure the state is only good for being freed. When a value leaves the range
+ * of float16, the run begins anew in TF32, with a new plan and a new state, unless the state holds
+ * samples of earlier runs. Errors: those of tare_job_run(); NaN and infinities with tensor and
+ * sample.
  */
 TARE_MUST_CHECK tare_status tare_calibration_run(tare_run_summary *summary, tare_calibration *c,
                                                  const tare_feed *feed, const tare_run_options *run,
                                                  tare_error *err);
 
 /**
- * What a state of this model and feed is of. Texts and shapes live in `arena`. The model's hash
- * covers its file and its weights, in other files too.
+ * What a state of this model and feed is of, in the precision of the CPU. Texts and shapes live in
+ * `arena`. The model's hash covers its file and its weights, in other files too.
  */
 TARE_MUST_CHECK tare_status tare_calibration_identify(tare_state_identity *out, tare_arena *arena,
                                                       const tare_model *model,

@@ -102,6 +102,30 @@ const tare_array *tare_feed_input(const tare_sample *sample, const char *name,
                : NULL;
 }
 
+static const char *shape_text(char *text, const tare_array *array) {
+    int64_t dims[TARE_MAX_RANK] = {0};
+    for (size_t i = 0; i < array->rank; i++) {
+        dims[i] = (int64_t)array->dims[i];
+    }
+    return tare_dims_text(text, TARE_DIMS_TEXT_BYTES, (int)array->rank, dims);
+}
+
+tare_status tare_feed_check(const tare_array *array, const tare_array *expected, const char *input,
+                            tare_error *err) {
+    char wanted[TARE_DIMS_TEXT_BYTES], found[TARE_DIMS_TEXT_BYTES];
+    const bool same = array != NULL && array->element == expected->element &&
+                      array->rank == expected->rank &&
+                      memcmp(array->dims, expected->dims, array->rank * sizeof array->dims[0]) == 0;
+    if (same) {
+        return TARE_OK;
+    }
+    return tare_fail(err, TARE_INVALID_ARGUMENT,
+                     "input '%s': the run was set up for %s %s, this sample has %s %s", input,
+                     tare_element_name(expected->element), shape_text(wanted, expected),
+                     array == NULL ? "no" : tare_element_name(array->element),
+                     array == NULL ? "[unknown]" : shape_text(found, array));
+}
+
 static tare_status learn_shapes(tare_feed *feed, const tare_graph *graph, const tare_sample *sample,
                                 tare_error *err) {
     const size_t inputs = fed_inputs(graph);

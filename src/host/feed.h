@@ -33,6 +33,11 @@ void tare_feed_close(tare_feed *feed);
  * is none. */
 const tare_array *tare_feed_input(const tare_sample *sample, const char *name, size_t graph_inputs);
 
+/** Whether an array of a sample is as the run was set up; TARE_INVALID_ARGUMENT, with both types
+ * and shapes, when it is not or is missing (NULL). `input` is the name of the model's input. */
+TARE_MUST_CHECK tare_status tare_feed_check(const tare_array *array, const tare_array *expected,
+                                            const char *input, tare_error *err);
+
 /** Adds what the data are to a report. */
 TARE_MUST_CHECK tare_status tare_feed_describe(tare_report *report, const tare_feed *feed,
                                                const tare_dataset *dataset, tare_error *err);

@@ -195,7 +195,7 @@ static tare_status plan_and_describe(tare_report *report, tare_quantization *q,
     TARE_TRY(tare_model_blame(model, tare_session_plan(&q->session, &limits, err), err));
     TARE_TRY(tare_quantization_describe(report, q, err));
     list_quantizers(&report->text, &q->setup);
-    return tare_session_describe(report, &q->session, &limits, err);
+    return tare_session_describe(report, &q->session, err);
 }
 
 static tare_status describe_plan(tare_report *report, const tare_model *model,
@@ -208,6 +208,7 @@ static tare_status describe_plan(tare_report *report, const tare_model *model,
     tare_status status;
 
     TARE_TRY_DONE(status, tare_quantization_init(&q, options, err));
+    TARE_TRY_DONE(status, tare_session_open(&q.session, &options->run, err));
     for (size_t i = 0; i < model->graph.input_count && known; i++) {
         const tare_value *input = model->graph.inputs[i];
         if (!input->is_initializer) {
@@ -243,10 +244,10 @@ done:
 
 static tare_status fill_report(tare_report *report, const tare_model *model,
                                const tare_quantize_options *options, tare_error *err) {
-    const tare_backend *backend = NULL;
-    TARE_TRY(tare_registry_backend(&backend, options->run.device, err));
+    tare_device_choice choice;
+    TARE_TRY(tare_registry_device(&choice, options->run.device, options->run.precision, err));
     TARE_TRY(describe_interface(report, model, err));
-    TARE_TRY(describe_operators(report, &model->graph, backend, err));
+    TARE_TRY(describe_operators(report, &model->graph, choice.backend, err));
     TARE_TRY(describe_plan(report, model, options, err));
     return tare_report_finish(report, err);
 }

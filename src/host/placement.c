@@ -18,7 +18,6 @@ tare_status tare_quantization_init(tare_quantization *q, const tare_quantize_opt
     tare_graph_init(&q->graph);
     tare_session_init(&q->session);
     tare_arena_init(&q->arena);
-    TARE_TRY(tare_registry_backend(&q->backend, options->run.device, err));
     return tare_registry_target(&q->target, options->target, err);
 }
 
@@ -158,14 +157,13 @@ static tare_status bind_graph(tare_quantization *q, const tare_model *model,
     if (opset < q->target->opset) {
         /* What is unsupported should be said about the model as it is, not about a rewritten one.
          */
-        TARE_TRY(
-            tare_session_bind(&q->session, &model->graph, q->backend, shapes, shape_count, err));
+        TARE_TRY(tare_session_bind(&q->session, &model->graph, shapes, shape_count, err));
         copy_shapes(&q->graph, &q->session.graph);
         TARE_TRY(tare_graph_upgrade(&q->graph, q->target->opset, err));
         tare_note(run, "the model's opset %lld is raised to %lld, which per-channel scales need",
                   (long long)opset, (long long)q->target->opset);
     }
-    TARE_TRY(tare_session_bind(&q->session, &q->graph, q->backend, shapes, shape_count, err));
+    TARE_TRY(tare_session_bind(&q->session, &q->graph, shapes, shape_count, err));
     copy_shapes(&q->graph, &q->session.graph);
     return TARE_OK;
 }

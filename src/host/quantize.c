@@ -134,16 +134,15 @@ static tare_status quantize_placed(quantizing *z, const tare_feed *feed, const c
                                         .samples = feed->count};
     const tare_run_options *run = &z->options->run;
     tare_calibration c = {.q = &z->q};
-    tare_session_limits limits;
     tare_run_summary summary;
     tare_range_set set;
     tare_status status;
 
-    TARE_TRY_DONE(status, tare_calibration_plan(&limits, &z->q, feed, &size, run, err));
+    TARE_TRY_DONE(status, tare_calibration_plan(&z->q, feed, &size, run, err));
     TARE_TRY_DONE(status, tare_quantization_describe(z->report, &z->q, err));
-    TARE_TRY_DONE(status, tare_session_describe(z->report, &z->q.session, &limits, err));
     TARE_TRY_DONE(status, tare_state_new(&c.state, &size.spec, size.samples, err));
     TARE_TRY_DONE(status, tare_calibration_run(&summary, &c, feed, run, err));
+    TARE_TRY_DONE(status, tare_session_describe(z->report, &z->q.session, err));
     TARE_TRY_DONE(status, describe_run(z->report, &summary, z->method.text, err));
     TARE_TRY_DONE(status, tare_ranges_choose(&set, &z->q, c.state, &z->method, err));
     status = finish(z, &set, path, err);
@@ -160,6 +159,7 @@ TARE_API tare_status tare_quantize(const tare_model *model, const tare_dataset *
     tare_status status;
 
     TARE_TRY_DONE(status, begin(&z, model, path, options, err));
+    TARE_TRY_DONE(status, tare_session_open(&z.q.session, &options->run, err));
     TARE_TRY_DONE(status, tare_feed_open(&feed, dataset, &model->graph, options->samples,
                                          &options->run, err));
     TARE_TRY_DONE(status, tare_feed_describe(z.report, &feed, dataset, err));

@@ -9,7 +9,6 @@
 #include "session.h"
 
 typedef struct tare_quantization {
-    const tare_backend *backend;
     const tare_target *target;
     const tare_model *model; /**< what was placed; borrowed */
     tare_graph graph;        /**< the one to write: the model's, raised to the target's opset */

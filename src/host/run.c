@@ -90,10 +90,9 @@ static tare_status collect_outputs(tare_outcome **out, const tare_session *sessi
 TARE_API tare_status tare_model_run(tare_outcome **out, const tare_model *model,
                                     const tare_array_view *inputs, size_t input_count,
                                     const tare_run_options *options, tare_error *err) {
-    tare_session_limits limits = {.threads = 1};
+    tare_session_limits limits = {.threads = 1, .wants_outputs = true};
     tare_input_shape *shapes = calloc(input_count + 1, sizeof *shapes);
     const void **pointers = calloc(model->graph.input_count + 1, sizeof *pointers);
-    const tare_backend *backend = NULL;
     tare_execution *execution = NULL;
     tare_session session;
     tare_status status;
@@ -107,10 +106,9 @@ TARE_API tare_status tare_model_run(tare_outcome **out, const tare_model *model,
     /* One sample at a time: the threads go into the kernels. */
     limits.threads_per_run = options->threads > 0 ? options->threads : tare_processor_count();
     limits.memory_bytes = options->memory_bytes;
-    TARE_TRY_DONE(status, tare_registry_backend(&backend, options->device, err));
+    TARE_TRY_DONE(status, tare_session_open(&session, options, err));
     TARE_TRY_DONE(status, shapes_of(shapes, model, inputs, input_count, err));
-    TARE_TRY_DONE(status,
-                  tare_session_bind(&session, &model->graph, backend, shapes, input_count, err));
+    TARE_TRY_DONE(status, tare_session_bind(&session, &model->graph, shapes, input_count, err));
     TARE_TRY_DONE(status, tare_outcome_measure(&limits.fixed_bytes, &session.graph, 1, 1, err));
     TARE_TRY_DONE(status, tare_session_plan(&session, &limits, err));
     for (size_t i = 0; i < session.graph.input_count; i++) {
@@ -118,6 +116,7 @@ TARE_API tare_status tare_model_run(tare_outcome **out, const tare_model *model,
     }
     TARE_TRY_DONE(status, tare_execution_new(&execution, session.plan, err));
     TARE_TRY_DONE(status, tare_execution_run(execution, pointers, NULL, err));
+    TARE_TRY_DONE(status, tare_execution_wait(execution, err));
     TARE_TRY_DONE(status, collect_outputs(out, &session, execution, err));
 done:
     if (status != TARE_OK) {

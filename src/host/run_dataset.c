@@ -4,9 +4,9 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "batching.h"
+#include "job.h"
 #include "outcome.h"
-#include "registry.h"
-#include "workers.h"
 
 typedef struct join_job {
     const tare_model *model;
@@ -19,9 +19,11 @@ typedef struct join_job {
     bool reserved;
 } join_job;
 
-/* Of a batch that repeats one sample only the first part counts. */
+/* Of a batch that repeats one sample only the first part counts; one of several has a part of each.
+ */
 static tare_status one_sample(tare_desc *desc, const join_job *job, size_t output,
                               tare_error *err) {
+    const int64_t batch = job->session->samples_per_run;
     const int64_t repeat = job->session->repeat;
     if (repeat > 1 && (desc->rank < 1 || desc->dims[0] % repeat != 0)) {
         return tare_fail(err, TARE_UNSUPPORTED,
@@ -30,8 +32,8 @@ static tare_status one_sample(tare_desc *desc, const join_job *job, size_t outpu
                          "told which part belongs to which sample",
                          job->session->graph.outputs[output]->name, (long long)repeat);
     }
-    if (repeat > 1) {
-        desc->dims[0] /= repeat;
+    if (repeat > 1 || batch > 1) {
+        desc->dims[0] /= repeat > 1 ? repeat : batch;
     }
     return TARE_OK;
 }
@@ -59,8 +61,8 @@ static tare_status join_sample(void *user, const tare_turn *turn, tare_error *er
     TARE_TRY(reserve_outputs(job, turn->execution, err));
     for (size_t i = 0; i < job->outcome->count; i++) {
         unsigned char *to = tare_tensor_elements(&job->outcome->tensors[i]);
-        memcpy(to + turn->sample * job->bytes[i], tare_execution_output(turn->execution, i, NULL),
-               job->bytes[i]);
+        const unsigned char *from = tare_execution_output(turn->execution, i, NULL);
+        memcpy(to + turn->sample * job->bytes[i], from + turn->part * job->bytes[i], job->bytes[i]);
     }
     job->ready[turn->sample] = 1;
     return TARE_OK;
@@ -84,18 +86,19 @@ static void close_gaps(join_job *job, size_t done) {
 
 static tare_status run_all(join_job *job, tare_session *session, const tare_feed *feed,
                            const tare_run_options *options, tare_error *err) {
-    const tare_job what = {.stage = "run", .user = job, .done = join_sample};
-    tare_session_limits limits = {.threads = options->threads,
-                                  .memory_bytes = options->memory_bytes};
+    const tare_job what = {.stage = "run", .user = job, .done = join_sample, .reads_outputs = true};
+    tare_session_limits limits = {
+        .threads = options->threads, .memory_bytes = options->memory_bytes, .wants_outputs = true};
     tare_run_summary summary;
     uint64_t joined;
 
     limits.threads = limits.threads > 0 ? limits.threads : tare_processor_count();
-    TARE_TRY(tare_workers_data_bytes(&limits.fixed_bytes, feed, limits.threads, options, err));
+    TARE_TRY(tare_job_measure(&limits, session, feed, options, err));
+    TARE_TRY(tare_batching_choose(&limits, session, feed, options, err));
     TARE_TRY(tare_outcome_measure(&joined, &session->graph, session->repeat, job->count, err));
     limits.fixed_bytes += joined;
     TARE_TRY(tare_model_blame(job->model, tare_session_plan(session, &limits, err), err));
-    TARE_TRY(tare_workers_run(&summary, session, feed, &what, options, err));
+    TARE_TRY(tare_job_run(&summary, session, feed, &what, options, err));
     if (summary.samples < job->count) {
         close_gaps(job, summary.samples);
     }
@@ -105,7 +108,6 @@ static tare_status run_all(join_job *job, tare_session *session, const tare_feed
 TARE_API tare_status tare_model_run_dataset(tare_outcome **out, const tare_model *model,
                                             const tare_dataset *dataset,
                                             const tare_run_options *options, tare_error *err) {
-    const tare_backend *backend = NULL;
     tare_arena arena = {0};
     tare_session session;
     tare_feed feed = {0};
@@ -115,10 +117,9 @@ TARE_API tare_status tare_model_run_dataset(tare_outcome **out, const tare_model
 
     *out = NULL;
     tare_session_init(&session);
-    TARE_TRY_DONE(status, tare_registry_backend(&backend, options->device, err));
+    TARE_TRY_DONE(status, tare_session_open(&session, options, err));
     TARE_TRY_DONE(status, tare_feed_open(&feed, dataset, &model->graph, UINT64_MAX, options, err));
-    status =
-        tare_session_bind(&session, &model->graph, backend, feed.shapes, feed.shape_count, err);
+    status = tare_session_bind(&session, &model->graph, feed.shapes, feed.shape_count, err);
     TARE_TRY_DONE(status, tare_model_blame(model, status, err));
     TARE_TRY_DONE(status, tare_outcome_new(out, &session.graph, err));
     job.outcome = *out;

@@ -1,24 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** A model made ready to run. */
+/** A model made ready to run: binding, and planning in host memory. */
 #include "session.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "pass/infer.h"
+#include "session_device.h"
 
 void tare_session_init(tare_session *session) {
-    *session = (tare_session){.threads = 1, .threads_per_run = 1, .repeat = 1};
+    *session = (tare_session){.host = tare_backends[0],
+                              .backend = tare_backends[0],
+                              .samples_per_run = 1,
+                              .threads = 1,
+                              .threads_per_run = 1,
+                              .repeat = 1};
     tare_graph_init(&session->graph);
+    tare_batch_init(&session->batch);
 }
 
 void tare_session_release(tare_session *session) {
     if (session != NULL) {
-        tare_plan_free(session->plan);
-        session->plan = NULL;
+        tare_session_drop_plan(session);
         tare_graph_release(&session->graph);
+        tare_session_close_device(session);
     }
+}
+
+tare_graph *tare_session_graph(tare_session *session) {
+    return session->samples_per_run > 1 ? &session->batch.graph : &session->graph;
 }
 
 int tare_processor_count(void) {
@@ -107,12 +117,10 @@ static void count_constants(tare_session *session) {
 }
 
 tare_status tare_session_bind(tare_session *session, const tare_graph *graph,
-                              const tare_backend *backend, const tare_input_shape *shapes,
-                              size_t shape_count, tare_error *err) {
+                              const tare_input_shape *shapes, size_t shape_count, tare_error *err) {
     tare_shape_binding bindings[TARE_SAMPLE_INPUT_LIMIT];
     size_t count = 0;
 
-    session->backend = backend;
     TARE_TRY(check_names(graph, shapes, shape_count, err));
     tare_graph_release(&session->graph);
     TARE_TRY(tare_graph_clone(&session->graph, graph, err));
@@ -136,63 +144,56 @@ tare_status tare_session_bind(tare_session *session, const tare_graph *graph,
         memcpy(bindings[count].dims, bound.dims, sizeof bound.dims);
         count++;
     }
-    TARE_TRY(tare_pass_infer(&session->graph, backend, bindings, count, err));
+    TARE_TRY(tare_pass_infer(&session->graph, session->host, bindings, count, err));
     count_constants(session);
     return TARE_OK;
 }
 
-uint64_t tare_session_bytes(const tare_session *session, const tare_session_limits *limits) {
-    const uint64_t threads = (uint64_t)session->threads;
-    return session->constant_bytes + tare_plan_weight_bytes(session->plan) + limits->fixed_bytes +
-           threads * (tare_plan_workspace_bytes(session->plan) + limits->bytes_per_thread);
+uint64_t tare_session_bytes(const tare_session *session) {
+    const tare_session_memory *m = &session->memory;
+    return m->constants + m->packed + m->data + m->pinned +
+           (uint64_t)session->threads * m->workspace;
+}
+
+uint64_t tare_session_device_bytes(const tare_session *session) {
+    const tare_session_memory *m = &session->memory;
+    return m->device_weights + m->device_workspace + m->device_staging + m->device_statistics;
+}
+
+static void account(tare_session *session, const tare_session_limits *limits) {
+    session->memory = (tare_session_memory){
+        .constants = session->constant_bytes,
+        .packed = tare_plan_weight_bytes(session->plan),
+        .workspace = tare_plan_workspace_bytes(session->plan),
+        .data = limits->fixed_bytes + (uint64_t)session->threads * limits->bytes_per_thread};
+}
+
+static tare_status plan_host(tare_session *session, const tare_session_limits *limits,
+                             tare_error *err) {
+    char need[TARE_BYTES_TEXT], allowed[TARE_BYTES_TEXT];
+    const tare_plan_options options = {.watched = limits->watched,
+                                       .threads_per_run = session->threads_per_run};
+
+    session->threads = limits->threads > 0 ? limits->threads : tare_processor_count();
+    TARE_TRY(tare_plan_build(&session->plan, &session->graph, session->backend, &options, err));
+    account(session, limits);
+    while (limits->memory_bytes > 0 && tare_session_bytes(session) > limits->memory_bytes) {
+        if (session->threads == 1) {
+            return tare_fail(err, TARE_OUT_OF_MEMORY,
+                             "the run needs %s of memory with one thread, allowed are %s",
+                             tare_bytes_text(need, sizeof need, tare_session_bytes(session)),
+                             tare_bytes_text(allowed, sizeof allowed, limits->memory_bytes));
+        }
+        session->threads--;
+        account(session, limits);
+    }
+    return TARE_OK;
 }
 
 tare_status tare_session_plan(tare_session *session, const tare_session_limits *limits,
                               tare_error *err) {
-    char need[TARE_BYTES_TEXT], allowed[TARE_BYTES_TEXT];
-    tare_plan_options options = {.watched = limits->watched};
-
-    session->threads = limits->threads > 0 ? limits->threads : tare_processor_count();
+    tare_session_drop_plan(session);
     session->threads_per_run = limits->threads_per_run > 0 ? limits->threads_per_run : 1;
-    options.threads_per_run = session->threads_per_run;
-    TARE_TRY(tare_plan_build(&session->plan, &session->graph, session->backend, &options, err));
-    while (limits->memory_bytes > 0 && tare_session_bytes(session, limits) > limits->memory_bytes) {
-        if (session->threads == 1) {
-            return tare_fail(
-                err, TARE_OUT_OF_MEMORY,
-                "the run needs %s of memory with one thread, allowed are %s",
-                tare_bytes_text(need, sizeof need, tare_session_bytes(session, limits)),
-                tare_bytes_text(allowed, sizeof allowed, limits->memory_bytes));
-        }
-        session->threads--;
-    }
-    return TARE_OK;
-}
-
-tare_status tare_session_describe(tare_report *report, const tare_session *session,
-                                  const tare_session_limits *limits, tare_error *err) {
-    char total[TARE_BYTES_TEXT], work[TARE_BYTES_TEXT], packed[TARE_BYTES_TEXT],
-        constants[TARE_BYTES_TEXT], other[TARE_BYTES_TEXT];
-    const size_t workspace = tare_plan_workspace_bytes(session->plan);
-    const uint64_t own =
-        limits->fixed_bytes + (uint64_t)session->threads * limits->bytes_per_thread;
-    json_t *plan = json_pack(
-        "{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "device", session->backend->name, "threads",
-        session->threads, "steps", (json_int_t)tare_plan_step_count(session->plan), "weight_bytes",
-        (json_int_t)session->constant_bytes, "packed_weight_bytes",
-        (json_int_t)tare_plan_weight_bytes(session->plan), "workspace_bytes_per_thread",
-        (json_int_t)workspace, "data_and_statistics_bytes", (json_int_t)own, "total_bytes",
-        (json_int_t)tare_session_bytes(session, limits));
-    if (plan == NULL || json_object_set_new(report->json, "memory_plan", plan) != 0) {
-        return tare_fail_memory(err, 0, "a report");
-    }
-    tare_text_add(&report->text,
-                  "memory plan: %s = weights %s + packed weights %s + %d x workspace %s + data and "
-                  "statistics %s\n",
-                  tare_bytes_text(total, sizeof total, tare_session_bytes(session, limits)),
-                  tare_bytes_text(constants, sizeof constants, session->constant_bytes),
-                  tare_bytes_text(packed, sizeof packed, tare_plan_weight_bytes(session->plan)),
-                  session->threads, tare_bytes_text(work, sizeof work, workspace),
-                  tare_bytes_text(other, sizeof other, own));
-    return TARE_OK;
+    return session->device == NULL ? plan_host(session, limits, err)
+                                   : tare_session_plan_device(session, limits, err);
 }

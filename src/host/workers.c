@@ -68,12 +68,6 @@ tare_status tare_workers_data_bytes(uint64_t *bytes, const tare_feed *feed, int 
     return TARE_OK;
 }
 
-static double now(void) {
-    struct timespec time;
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 /* Remembers the error of the smallest sample and lets everybody stop. */
 static void report_failure(worker_pool *pool, size_t sample, tare_status status,
                            const tare_error *error) {
@@ -94,29 +88,18 @@ static tare_status feed_input(worker *self, size_t index, const tare_array *arra
                               tare_error *err) {
     const tare_value *input = self->pool->session->graph.inputs[index];
     const int64_t repeat = self->pool->session->repeat;
-    char expected[TARE_DIMS_TEXT_BYTES], actual[TARE_DIMS_TEXT_BYTES];
-    int64_t dims[TARE_MAX_RANK] = {0}, bound[TARE_MAX_RANK];
-    bool same = array != NULL && (int)array->rank == input->rank &&
-                (int)array->element == (int)input->dtype;
-    bool repeated = false;
+    tare_array expected = {.element = (tare_element)input->dtype, .rank = (size_t)input->rank};
+    bool repeated;
 
-    memcpy(bound, input->dims, sizeof bound);
-    for (size_t i = 0; array != NULL && i < array->rank; i++) {
-        dims[i] = (int64_t)array->dims[i];
+    for (int i = 0; i < input->rank; i++) {
+        expected.dims[i] = (size_t)input->dims[i];
     }
-    if (same && repeat > 1 && input->rank > 0 && bound[0] == repeat && dims[0] == 1) {
-        repeated = true;
-        bound[0] = 1;
+    repeated = repeat > 1 && input->rank > 0 && input->dims[0] == repeat && array != NULL &&
+               array->rank > 0 && array->dims[0] == 1;
+    if (repeated) {
+        expected.dims[0] = 1;
     }
-    if (!same || memcmp(dims, bound, (size_t)input->rank * sizeof dims[0]) != 0) {
-        return tare_fail(
-            err, TARE_INVALID_ARGUMENT,
-            "input '%s': the run was set up for %s %s, this sample has %s %s", input->name,
-            tare_dtype_text(input->dtype),
-            tare_dims_text(expected, sizeof expected, input->rank, bound),
-            array == NULL ? "no" : tare_dtype_text((tare_dtype)array->element),
-            tare_dims_text(actual, sizeof actual, array == NULL ? -1 : (int)array->rank, dims));
-    }
+    TARE_TRY(tare_feed_check(array, &expected, input->name, err));
     self->inputs[index] = array->data;
     if (repeated) {
         for (int64_t i = 0; i < repeat; i++) {
@@ -273,18 +256,18 @@ static void wait_for_workers(worker_pool *pool, const tare_run_options *options,
         const struct timespec until = deadline();
         (void)pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
         if (pool->job->pause != NULL && !pool->stop && pool->running > 0 &&
-            now() - paused >= pool->job->pause_seconds) {
+            tare_job_clock() - paused >= pool->job->pause_seconds) {
             pause_workers(pool);
-            paused = now();
+            paused = tare_job_clock();
         }
         if (options->progress != NULL && !pool->stop &&
-            (now() - told > 0.1 || pool->running == 0)) {
+            (tare_job_clock() - told > 0.1 || pool->running == 0)) {
             const tare_progress progress = {.stage = pool->job->stage,
                                             .done = pool->done,
                                             .total = pool->feed->count,
-                                            .seconds = now() - start};
+                                            .seconds = tare_job_clock() - start};
             bool go_on;
-            told = now();
+            told = tare_job_clock();
             (void)pthread_mutex_unlock(&pool->lock);
             go_on = options->progress(options->user, &progress);
             (void)pthread_mutex_lock(&pool->lock);
@@ -321,15 +304,6 @@ static tare_status start_workers(worker *workers, worker_pool *pool, size_t coun
     return TARE_OK;
 }
 
-static size_t note_skipped(worker_pool *pool, const tare_run_options *options) {
-    const tare_prefetch_bad *bad = NULL;
-    const size_t skipped = tare_prefetch_skipped(pool->prefetch, &bad);
-    for (size_t i = 0; i < skipped; i++) {
-        tare_warn(options, "sample '%s' is skipped: %s", bad[i].name, bad[i].reason);
-    }
-    return skipped;
-}
-
 tare_status tare_workers_run(tare_run_summary *summary, const tare_session *session,
                              const tare_feed *feed, const tare_job *job,
                              const tare_run_options *options, tare_error *err) {
@@ -337,7 +311,7 @@ tare_status tare_workers_run(tare_run_summary *summary, const tare_session *sess
     const size_t count = (size_t)session->threads;
     worker_pool pool = {.session = session, .feed = feed, .job = job, .inputs = feed->shape_count};
     worker *workers = calloc(count, sizeof *workers);
-    const double start = now();
+    const double start = tare_job_clock();
     tare_status status;
 
     *summary = (tare_run_summary){0};
@@ -368,9 +342,9 @@ tare_status tare_workers_run(tare_run_summary *summary, const tare_session *sess
         }
     }
     if (status == TARE_OK) {
-        summary->skipped = note_skipped(&pool, options);
+        summary->skipped = tare_job_note_skipped(pool.prefetch, options);
         summary->samples = pool.done;
-        summary->seconds = now() - start;
+        summary->seconds = tare_job_clock() - start;
         if (summary->samples == 0) {
             status = tare_fail(err, TARE_INVALID_ARGUMENT, "none of %zu samples could be loaded",
                                feed->count);
