@@ -116,7 +116,8 @@ static tare_status prepare_conv(tare_prepare *prepare, bool transposed, tare_err
     describe_epilogues(state, &spec, prepare->input_count);
     workspace = tare_conv_entry_workspace(state->entry);
     prepare->scratch_bytes = workspace > 0 ? workspace + WORKSPACE_ALIGNMENT : 0;
-    prepare->unread = (uint64_t)1 << 1 | (uint64_t)1 << 2;
+    /* Without a bias, input 2 is what an addition takes. */
+    prepare->unread = (uint64_t)1 << 1 | (uint64_t)(spec.bias ? 1 : 0) << 2;
     return TARE_OK;
 }
 
