@@ -4,7 +4,9 @@
 # Kernels and their launchers.
 set(TARE_CUDA_KERNEL_FILES
   elementwise.cu
+  reduce.cu
   conv_epilogue.cu
+  depthwise.cu
   ingest.cu
   move.cu
   norm_groups.cu
@@ -18,6 +20,7 @@ set(TARE_CUDA_KERNEL_FILES
 set(TARE_CUDA_C_FILES
   elementwise.c
   conv_spec.c
+  depthwise.c
   gather.c
   ingest.c
   matmul_cut.c
@@ -27,6 +30,7 @@ set(TARE_CUDA_C_FILES
   pad.c
   softmax.c
   program.c
+  reduce.c
   stats_plan.c)
 
 # C that includes cuda/api.h.
@@ -40,5 +44,13 @@ set(TARE_CUDA_RUNTIME_FILES
   conv_store.c
   conv_tune.c
   cudnn_graph.c
+  device.c
   matmul.c
-  plugin.c)
+  plugin.c
+  queue.c
+  survey.c)
+
+# Where the entry points of cuda/api.h come from: real ones here, fakes in the tests.
+set(TARE_CUDA_LIBRARY_FILES
+  library.c
+  search.c)

@@ -2,6 +2,7 @@
 // The emulator: fibers, their schedule, barriers, warp collectives and shared memory.
 #include "emulator.h"
 #include "cuda_runtime.h"
+#include "fake_stream.h"
 
 #include <algorithm>
 #include <cmath>
@@ -330,32 +331,55 @@ void fail(const char *format, ...) {
     std::abort();
 }
 
-void launch(const void *kernel, const shape &shape, const std::function<void()> &body) {
+namespace {
+
+// Does what was launched; the result is that of waiting for it.
+cudaError_t run(const shape &shape, size_t shared_limit, const std::function<void()> &body) {
+    const std::lock_guard<std::mutex> alone(one_launch);
+    m.shared_limit = shared_limit;
+    m.stopped = false;
+    m.body = &body;
+    for (uint64_t block : block_order(volume(shape.blocks))) {
+        run_block(shape, block);
+        if (m.stopped) {
+            return cudaErrorLaunchFailure;
+        }
+    }
+    return cudaSuccess;
+}
+
+// Whether the device takes the launch, and the shared memory that a block may have.
+bool accept(size_t &shared_limit, const void *kernel, const shape &shape) {
     const std::lock_guard<std::mutex> alone(one_launch);
     const auto raised = m.dynamic_limits.find(kernel);
-    m.shared_limit =
-        raised == m.dynamic_limits.end() ? static_shared_limit : m.settings.shared_bytes - 1024;
+    const bool is_raised = raised != m.dynamic_limits.end();
+    shared_limit = is_raised ? m.settings.shared_bytes - 1024 : static_shared_limit;
     m.launches++;
     if (m.launches == m.settings.refused_launch) {
         last_status = cudaErrorLaunchFailure;
-        return;
+        return false;
     }
-    const size_t most = raised == m.dynamic_limits.end() ? static_shared_limit : raised->second;
+    const size_t most = is_raised ? raised->second : static_shared_limit;
     if (!launchable(shape, most)) {
         note_failure("a grid of %u x %u x %u blocks of %u x %u x %u threads with %zu bytes of "
                      "shared memory (limit %zu)",
                      shape.blocks.x, shape.blocks.y, shape.blocks.z, shape.threads.x,
                      shape.threads.y, shape.threads.z, shape.shared_bytes, most);
         last_status = cudaErrorInvalidValue;
-        return;
+        return false;
     }
-    m.stopped = false;
-    m.body = &body;
-    for (uint64_t block : block_order(volume(shape.blocks))) {
-        run_block(shape, block);
-        if (m.stopped) {
-            return;
-        }
+    return true;
+}
+
+} // namespace
+
+void launch(const void *kernel, const shape &shape, const std::function<void()> &body,
+            CUstream_st *stream) {
+    size_t shared_limit;
+    if (accept(shared_limit, kernel, shape)) {
+        add_work(stream, [shape, shared_limit, body] {
+            return static_cast<fake_result>(run(shape, shared_limit, body));
+        });
     }
 }
 

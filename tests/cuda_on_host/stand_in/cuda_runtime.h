@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <tuple>
+#include <type_traits>
 
 #define __global__
 #define __device__
@@ -41,7 +43,9 @@ struct alignas(16) uint4 {
 typedef enum cudaError {
     cudaSuccess = 0,
     cudaErrorInvalidValue = 1,
-    cudaErrorLaunchFailure = 719
+    cudaErrorIllegalState = 401,
+    cudaErrorLaunchFailure = 719,
+    cudaErrorStreamCaptureUnsupported = 900
 } cudaError_t;
 
 enum cudaDeviceAttr {
@@ -56,6 +60,8 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int dev
 cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribute, int value);
 cudaError_t cudaGetLastError(void);
 const char *cudaGetErrorString(cudaError_t status);
+
+struct CUstream_st;
 
 namespace emulator {
 
@@ -74,8 +80,18 @@ struct shape {
     size_t shared_bytes;
 };
 
-/** Runs `body` once per thread; a failure is kept for cudaGetLastError(). */
-void launch(const void *kernel, const shape &shape, const std::function<void()> &body);
+/** Runs `body` once per thread when the stream gets there, at once where that is NULL. Refusals,
+ * and failures of what runs at once, are kept for cudaGetLastError(). */
+void launch(const void *kernel, const shape &shape, const std::function<void()> &body,
+            CUstream_st *stream);
+
+/** A call with arguments as they are now, converted to the kernel's parameters. */
+template <typename... P, typename... A>
+std::function<void()> bind(void (*kernel)(P...), const A &...arguments) {
+    static_assert(sizeof...(P) == sizeof...(A), "a kernel is given all its arguments");
+    const std::tuple<std::decay_t<P>...> values(static_cast<std::decay_t<P>>(arguments)...);
+    return [kernel, values] { std::apply(kernel, values); };
+}
 
 /** The block's array for this declaration: declarations are told apart by the order in which a
  * thread meets them. */
@@ -143,8 +159,7 @@ template <typename T> T fetch_add(T *address, T value) {
     type *const name = static_cast<type *>(emulator::shared_dynamic())
 #define TARE_LAUNCH(kernel, blocks, threads, shared_bytes, stream, ...)                            \
     emulator::launch(reinterpret_cast<const void *>(kernel), {blocks, threads, shared_bytes},      \
-                     [=] { kernel(__VA_ARGS__); });                                                \
-    (void)(stream)
+                     emulator::bind(kernel, __VA_ARGS__), stream)
 
 #define __syncthreads() emulator::barrier(TARE_SITE)
 #define __syncwarp()    emulator::shuffle(0xffffffffU, 0U, 0U, TARE_SITE)
