@@ -24,6 +24,12 @@ void tare_copy_finish(tare_copy *copy) {
         m->rank > 1 && m->dst[last] == 1 && m->src[last] == 1 && m->dims[last] < SHORT_ROW;
 }
 
+void tare_copy_between(tare_copy *copy, const tare_desc *dst, const tare_desc *src) {
+    copy->element_bytes = tare_dtype_bytes(dst->dtype);
+    tare_movement_reorder(&copy->movement, dst, src);
+    tare_copy_finish(copy);
+}
+
 /* Rows of single elements with any strides. */
 #define ROW(type)                                                                                  \
     static void row_##type(type *dst, const type *src, int64_t count, int64_t dst_stride,          \

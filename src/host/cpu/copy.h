@@ -16,6 +16,9 @@ typedef struct tare_copy {
 /** Chooses the way of copying, once movement and element size are set. */
 void tare_copy_finish(tare_copy *copy);
 
+/** The whole copy from one layout of a shape to another. */
+void tare_copy_between(tare_copy *copy, const tare_desc *dst, const tare_desc *src);
+
 /** Copies. The operands must not overlap. */
 void tare_copy_run(const tare_copy *copy, void *dst, const void *src);
 

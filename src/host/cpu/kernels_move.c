@@ -37,8 +37,9 @@ static tare_status copy_run(const tare_run *run, tare_error *err) {
 }
 
 static tare_status reorder_prepare(tare_prepare *prepare, tare_error *err) {
-    tare_movement_reorder(movement_of(prepare), &prepare->outputs[0], &prepare->inputs[0]);
-    return finish_copy(prepare, err);
+    TARE_TRY(check_type(&prepare->inputs[0], err));
+    tare_copy_between(prepare->private_data, &prepare->outputs[0], &prepare->inputs[0]);
+    return TARE_OK;
 }
 
 static tare_status transpose_prepare(tare_prepare *prepare, tare_error *err) {
