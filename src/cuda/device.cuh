@@ -165,6 +165,15 @@ static inline tare_status tare_grid(unsigned *blocks, uint64_t items, uint32_t m
     return TARE_OK;
 }
 
+// Data of one tensor that come with the launch.
+static inline tare_status tare_check_data(const void *data, tare_dtype dtype, tare_error *err) {
+    const size_t bytes = dtype == TARE_DTYPE_FLOAT ? 4 : 2;
+    return data != nullptr && reinterpret_cast<uintptr_t>(data) % bytes == 0
+               ? TARE_OK
+               : tare_fail(err, TARE_INVALID_ARGUMENT,
+                           "statistics of data at %p, expected a multiple of %zu", data, bytes);
+}
+
 // Whether the launch before was accepted.
 static inline tare_status tare_launched(const char *kernel, tare_error *err) {
     const cudaError_t status = cudaGetLastError();

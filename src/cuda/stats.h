@@ -5,6 +5,9 @@
  * A tensor is `samples` dense samples of `sample_elements` elements each. exec/reduce.h says what a
  * sample is reduced to; here the channels are the innermost axis.
  *
+ * A list of tensors is reduced in one call, or in two steps: parts of it as their data come up,
+ * and what is left to do once for all of them.
+ *
  * The functions own nothing and do not synchronise. All launches of one call go to one stream.
  */
 #ifndef TARE_CUDA_STATS_H
@@ -49,9 +52,7 @@ typedef struct tare_stats_record {
 } tare_stats_record;
 
 /** What a column of a sample (a channel), or of a tile, is reduced to. */
-typedef struct tare_stats_column {
-    float min, max, sum;
-} tare_stats_column;
+typedef tare_reduce_channel tare_stats_column;
 
 /** Counters of one item of work; an item has fewer than 2^17 elements. */
 typedef struct tare_stats_counts {
@@ -65,6 +66,7 @@ typedef struct tare_stats_tensor {
     uint64_t channels; /**< length of the innermost axis, divides sample_elements; 0: per-channel
                           values are not wanted */
     tare_dtype dtype;  /**< TARE_DTYPE_FLOAT, TARE_DTYPE_FLOAT16 or TARE_DTYPE_BFLOAT16 */
+    bool late;         /**< data come with each part; `data` is not looked at */
     bool histogram;
     int histogram_top; /**< magnitudes in [2^(top - TARE_STATS_WINDOW_OCTAVES), 2^top) are counted
                           fast; -102 to 128 */
@@ -112,6 +114,34 @@ typedef struct tare_stats_launch {
     uint64_t *bins; /**< tare_stats_codes() adds to what they hold */
 } tare_stats_launch;
 
+/** What the first step of a launch looks at, in items of work or chunks; for kernels. */
+typedef struct tare_stats_span {
+    uint64_t first, end;
+    const void *data;  /**< of the only tensor; NULL: the tables' */
+    uint64_t elements; /**< with `data` */
+} tare_stats_span;
+
+/** The data of one tensor of a launch. */
+typedef struct tare_stats_part {
+    const tare_stats_tensor *tensor; /**< planned, in host memory */
+    const void *data;                /**< on the device */
+    uint64_t samples;                /**< the first so many; results of the others stay */
+} tare_stats_part;
+
+/** The first step for one tensor. TARE_INVALID_ARGUMENT for data that are not aligned. */
+TARE_MUST_CHECK tare_status tare_stats_begin(const tare_stats_launch *launch,
+                                             const tare_stats_part *part, tare_stream stream,
+                                             tare_error *err);
+
+/** The other steps for all tensors: fills `samples` and `columns` from what the first step left. */
+TARE_MUST_CHECK tare_status tare_stats_finish(const tare_stats_launch *launch, tare_stream stream,
+                                              tare_error *err);
+
+/** As tare_stats_codes() for one tensor that wants a histogram. */
+TARE_MUST_CHECK tare_status tare_stats_codes_of(const tare_stats_launch *launch,
+                                                const tare_stats_part *part, tare_stream stream,
+                                                tare_error *err);
+
 /** Reduces all tensors: fills `samples` and `columns`. TARE_BACKEND when a launch is refused. */
 TARE_MUST_CHECK tare_status tare_stats_reduce(const tare_stats_launch *launch, tare_stream stream,
                                               tare_error *err);
@@ -129,6 +159,7 @@ typedef struct tare_window_tensor {
     uint32_t padding[2]; /**< before the first row and column */
     uint64_t output[2];  /**< height and width of the convolution's output */
     tare_dtype dtype;
+    bool late; /**< as in tare_stats_tensor */
 
     uint32_t tap_chunks; /**< passes over a row, each for a few kernel columns */
     uint64_t vectors;    /**< vectors of channels in a pixel */
@@ -154,6 +185,19 @@ typedef struct tare_window_launch {
     float *partials;
     float *sums;
 } tare_window_launch;
+
+typedef struct tare_window_part {
+    const tare_window_tensor *tensor;
+    const void *data;
+    uint64_t samples;
+} tare_window_part;
+
+/** As tare_stats_begin() and tare_stats_finish(). */
+TARE_MUST_CHECK tare_status tare_window_begin(const tare_window_launch *launch,
+                                              const tare_window_part *part, tare_stream stream,
+                                              tare_error *err);
+TARE_MUST_CHECK tare_status tare_window_finish_all(const tare_window_launch *launch,
+                                                   tare_stream stream, tare_error *err);
 
 /** Fills `sums`. TARE_BACKEND when a launch is refused. */
 TARE_MUST_CHECK tare_status tare_window_sums(const tare_window_launch *launch, tare_stream stream,

@@ -78,13 +78,19 @@ template <typename E> __device__ void add_words(const counter &counts, const uin
     }
 }
 
+// The elements of a tensor.
+struct elements {
+    const void *data;
+    uint64_t count;
+    tare_dtype dtype;
+};
+
 template <typename E>
-__device__ void add_chunk(const counter &counts, const tare_stats_tensor &tensor, uint64_t chunk) {
-    const uint64_t elements = tensor.samples * tensor.sample_elements;
+__device__ void add_chunk(const counter &counts, const elements &all, uint64_t chunk) {
     const uint64_t first = chunk * TARE_STATS_CHUNK;
     const unsigned length = static_cast<unsigned>(
-        elements - first < TARE_STATS_CHUNK ? elements - first : TARE_STATS_CHUNK);
-    const typename E::stored *in = static_cast<const typename E::stored *>(tensor.data) + first;
+        all.count - first < TARE_STATS_CHUNK ? all.count - first : TARE_STATS_CHUNK);
+    const typename E::stored *in = static_cast<const typename E::stored *>(all.data) + first;
     unsigned done = 0;
 
     if (tare_aligned_16(in)) {
@@ -114,14 +120,13 @@ __device__ void add_chunk(const counter &counts, const tare_stats_tensor &tensor
     }
 }
 
-__device__ void add_any_chunk(const counter &counts, const tare_stats_tensor &tensor,
-                              uint64_t chunk) {
-    if (tensor.dtype == TARE_DTYPE_FLOAT) {
-        add_chunk<tare_element_float>(counts, tensor, chunk);
-    } else if (tensor.dtype == TARE_DTYPE_FLOAT16) {
-        add_chunk<tare_element_half>(counts, tensor, chunk);
+__device__ void add_any_chunk(const counter &counts, const elements &all, uint64_t chunk) {
+    if (all.dtype == TARE_DTYPE_FLOAT) {
+        add_chunk<tare_element_float>(counts, all, chunk);
+    } else if (all.dtype == TARE_DTYPE_FLOAT16) {
+        add_chunk<tare_element_half>(counts, all, chunk);
     } else {
-        add_chunk<tare_element_bfloat>(counts, tensor, chunk);
+        add_chunk<tare_element_bfloat>(counts, all, chunk);
     }
 }
 
@@ -130,11 +135,12 @@ __device__ void add_any_chunk(const counter &counts, const tare_stats_tensor &te
 // A block takes neighbouring chunks, so that it writes a window out once per tensor and not once
 // per chunk.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-    tare_stats_histogram(const tare_stats_launch launch, const unsigned shift) {
+    tare_stats_histogram(const tare_stats_launch launch, const tare_stats_span span,
+                         const unsigned shift) {
     TARE_SHARED_DYNAMIC(uint32_t, window);
-    const uint64_t chunks = launch.totals.chunks;
+    const uint64_t chunks = span.end - span.first;
     const uint64_t share = chunks / gridDim.x, rest = chunks % gridDim.x;
-    uint64_t chunk = blockIdx.x * share + (blockIdx.x < rest ? blockIdx.x : rest);
+    uint64_t chunk = span.first + blockIdx.x * share + (blockIdx.x < rest ? blockIdx.x : rest);
     const uint64_t end = chunk + share + (blockIdx.x < rest ? 1 : 0);
 
     while (chunk < end) {
@@ -142,9 +148,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
             tare_find(launch.tensors, launch.count, &tare_stats_tensor::first_chunk, chunk);
         const tare_stats_tensor &tensor = launch.tensors[index];
         const uint64_t next =
-            index + 1 < launch.count ? launch.tensors[index + 1].first_chunk : chunks;
+            index + 1 < launch.count ? launch.tensors[index + 1].first_chunk : span.end;
         uint64_t stop = next < end ? next : end;
         stop = stop - chunk > CHUNKS_PER_FLUSH ? chunk + CHUNKS_PER_FLUSH : stop;
+        elements all = {span.data, span.elements, tensor.dtype};
+        if (span.data == nullptr) {
+            all = {tensor.data, tensor.samples * tensor.sample_elements, tensor.dtype};
+        }
         counter counts;
         counts.window = window;
         counts.bins = reinterpret_cast<unsigned long long *>(launch.bins) + tensor.first_bin;
@@ -154,7 +164,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
         counts.replica = threadIdx.x & ((1U << shift) - 1U);
         counts.clear();
         for (; chunk < stop; chunk++) {
-            add_any_chunk(counts, tensor, chunk - tensor.first_chunk);
+            add_any_chunk(counts, all, chunk - tensor.first_chunk);
         }
         counts.flush();
     }
@@ -178,14 +188,14 @@ static tare_status choose_replicas(unsigned *shift, tare_error *err) {
     return TARE_OK;
 }
 
-extern "C" tare_status tare_stats_codes(const tare_stats_launch *launch, tare_stream stream,
-                                        tare_error *err) {
+static tare_status start_histogram(const tare_stats_launch *launch, const tare_stats_span &span,
+                                   tare_stream stream, tare_error *err) {
     unsigned blocks = 0, shift = 0;
 
-    if (launch->totals.chunks == 0) {
+    if (span.first == span.end) {
         return TARE_OK;
     }
-    TARE_TRY(tare_grid(&blocks, launch->totals.chunks, launch->max_blocks, 2, err));
+    TARE_TRY(tare_grid(&blocks, span.end - span.first, launch->max_blocks, 2, err));
     TARE_TRY(choose_replicas(&shift, err));
     const size_t bytes = (BINS * sizeof(uint32_t)) << shift;
     const cudaError_t status =
@@ -196,6 +206,25 @@ extern "C" tare_status tare_stats_codes(const tare_stats_launch *launch, tare_st
                          "%zu bytes of shared memory for tare_stats_histogram: %s", bytes,
                          cudaGetErrorString(status));
     }
-    TARE_LAUNCH(tare_stats_histogram, blocks, THREADS, bytes, stream, *launch, shift);
+    TARE_LAUNCH(tare_stats_histogram, blocks, THREADS, bytes, stream, *launch, span, shift);
     return tare_launched("tare_stats_histogram", err);
+}
+
+extern "C" tare_status tare_stats_codes_of(const tare_stats_launch *launch,
+                                           const tare_stats_part *part, tare_stream stream,
+                                           tare_error *err) {
+    const uint64_t elements = part->samples * part->tensor->sample_elements;
+    const uint64_t chunks = (elements + TARE_STATS_CHUNK - 1) / TARE_STATS_CHUNK;
+    const uint64_t first = part->tensor->first_chunk;
+
+    if (chunks == 0) {
+        return TARE_OK;
+    }
+    TARE_TRY(tare_check_data(part->data, part->tensor->dtype, err));
+    return start_histogram(launch, {first, first + chunks, part->data, elements}, stream, err);
+}
+
+extern "C" tare_status tare_stats_codes(const tare_stats_launch *launch, tare_stream stream,
+                                        tare_error *err) {
+    return start_histogram(launch, {0, launch->totals.chunks, nullptr, 0}, stream, err);
 }

@@ -75,7 +75,7 @@ static tare_status check_tensor(const tare_stats_tensor *tensor, size_t index, t
                          "statistics of tensor %zu: histogram_top is %d, expected -102 to 128",
                          index, tensor->histogram_top);
     }
-    return check_data(tensor->data, elements, tensor->dtype, index, err);
+    return tensor->late ? TARE_OK : check_data(tensor->data, elements, tensor->dtype, index, err);
 }
 
 static void shape_items(tare_stats_tensor *tensor) {
@@ -174,7 +174,7 @@ static tare_status window_sizes(tare_window_totals *totals, tare_window_tensor *
                          (unsigned long long)tensor->size[0], (unsigned long long)tensor->size[1],
                          (unsigned long long)tensor->channels);
     }
-    return check_data(tensor->data, elements, tensor->dtype, index, err);
+    return tensor->late ? TARE_OK : check_data(tensor->data, elements, tensor->dtype, index, err);
 }
 
 tare_status tare_window_plan(tare_window_totals *totals, tare_window_tensor *tensors, size_t count,

@@ -155,14 +155,15 @@ __device__ void add_rows(extremes<E> &seen, const tare_stats_tensor &tensor,
 }
 
 template <typename E>
-__device__ void add_tile(extremes<E> &seen, const tare_stats_tensor &tensor, const place &here) {
+__device__ void add_tile(extremes<E> &seen, const tare_stats_tensor &tensor, const void *data,
+                         const place &here) {
     const uint64_t tile = tile_at(tensor, here, here.position);
     const uint64_t column = column_at(tensor, here, here.position, E::width);
     if (tile >= tensor.tiles || column >= tensor.columns) {
         return;
     }
     const typename E::stored *sample =
-        static_cast<const typename E::stored *>(tensor.data) + here.sample * tensor.sample_elements;
+        static_cast<const typename E::stored *>(data) + here.sample * tensor.sample_elements;
     const uint64_t row = tile * TARE_STATS_TILE_ROWS + here.lane;
     const uint64_t tile_end = (tile + 1) * TARE_STATS_TILE_ROWS;
     const uint64_t end = tile_end < tensor.full_rows ? tile_end : tensor.full_rows;
@@ -244,12 +245,12 @@ __device__ void store_counts(tare_stats_counts *out, const tare_stats_counts &mi
 
 template <typename E>
 __device__ tare_stats_counts reduce_item(const tare_stats_launch &launch,
-                                         const tare_stats_tensor &tensor, uint64_t item,
-                                         float *shared) {
+                                         const tare_stats_tensor &tensor, const void *data,
+                                         uint64_t item, float *shared) {
     const place here = find_place(tensor, item - tensor.first_item);
     extremes<E> seen;
     seen.clear();
-    add_tile(seen, tensor, here);
+    add_tile(seen, tensor, data, here);
     store_tile(launch, tensor, here, seen, shared);
     return {seen.zeros, seen.rare & 1023U, seen.rare >> 10 & 1023U, seen.rare >> 20};
 }
@@ -257,19 +258,20 @@ __device__ tare_stats_counts reduce_item(const tare_stats_launch &launch,
 } // namespace
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_PROCESSOR)
-    tare_stats_tiles(const tare_stats_launch launch) {
+    tare_stats_tiles(const tare_stats_launch launch, const tare_stats_span span) {
     TARE_SHARED(float, lanes, 3 * TARE_STATS_LANES * LANE_STRIDE(MAX_WIDTH));
     TARE_SHARED(tare_stats_counts, warps, THREADS / 32);
-    for (uint64_t item = blockIdx.x; item < launch.totals.items; item += gridDim.x) {
+    for (uint64_t item = span.first + blockIdx.x; item < span.end; item += gridDim.x) {
         const tare_stats_tensor &tensor = launch.tensors[tare_find(
             launch.tensors, launch.count, &tare_stats_tensor::first_item, item)];
+        const void *data = span.data != nullptr ? span.data : tensor.data;
         tare_stats_counts counts;
         if (tensor.dtype == TARE_DTYPE_FLOAT) {
-            counts = reduce_item<tare_element_float>(launch, tensor, item, lanes);
+            counts = reduce_item<tare_element_float>(launch, tensor, data, item, lanes);
         } else if (tensor.dtype == TARE_DTYPE_FLOAT16) {
-            counts = reduce_item<tare_element_half>(launch, tensor, item, lanes);
+            counts = reduce_item<tare_element_half>(launch, tensor, data, item, lanes);
         } else {
-            counts = reduce_item<tare_element_bfloat>(launch, tensor, item, lanes);
+            counts = reduce_item<tare_element_bfloat>(launch, tensor, data, item, lanes);
         }
         // Its barrier also keeps the next item from writing to `lanes` while this one's are read.
         store_counts(&launch.counts[item], counts, warps);
@@ -394,18 +396,39 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
 }
 
-extern "C" tare_status tare_stats_reduce(const tare_stats_launch *launch, tare_stream stream,
+static tare_status start_tiles(const tare_stats_launch *launch, const tare_stats_span &span,
+                               tare_stream stream, tare_error *err) {
+    unsigned blocks = 0;
+
+    if (span.first == span.end) {
+        return TARE_OK;
+    }
+    TARE_TRY(
+        tare_grid(&blocks, span.end - span.first, launch->max_blocks, BLOCKS_PER_PROCESSOR, err));
+    TARE_LAUNCH(tare_stats_tiles, blocks, THREADS, 0, stream, *launch, span);
+    return tare_launched("tare_stats_tiles", err);
+}
+
+extern "C" tare_status tare_stats_begin(const tare_stats_launch *launch,
+                                        const tare_stats_part *part, tare_stream stream,
+                                        tare_error *err) {
+    const tare_stats_tensor *tensor = part->tensor;
+    const uint64_t items = part->samples * tensor->groups * tensor->tile_blocks;
+
+    if (items == 0) {
+        return TARE_OK;
+    }
+    TARE_TRY(tare_check_data(part->data, tensor->dtype, err));
+    return start_tiles(launch, {tensor->first_item, tensor->first_item + items, part->data, 0},
+                       stream, err);
+}
+
+extern "C" tare_status tare_stats_finish(const tare_stats_launch *launch, tare_stream stream,
                                          tare_error *err) {
     unsigned blocks = 0;
 
     if (launch->totals.samples == 0) {
         return TARE_OK;
-    }
-    if (launch->totals.items > 0) {
-        TARE_TRY(tare_grid(&blocks, launch->totals.items, launch->max_blocks, BLOCKS_PER_PROCESSOR,
-                           err));
-        TARE_LAUNCH(tare_stats_tiles, blocks, THREADS, 0, stream, *launch);
-        TARE_TRY(tare_launched("tare_stats_tiles", err));
     }
     TARE_TRY(tare_grid(&blocks, launch->totals.column_items, launch->max_blocks, 8, err));
     TARE_LAUNCH(tare_stats_columns, blocks, THREADS, 0, stream, *launch);
@@ -413,4 +436,10 @@ extern "C" tare_status tare_stats_reduce(const tare_stats_launch *launch, tare_s
     TARE_TRY(tare_grid(&blocks, launch->totals.samples, launch->max_blocks, 8, err));
     TARE_LAUNCH(tare_stats_samples, blocks, THREADS, 0, stream, *launch);
     return tare_launched("tare_stats_samples", err);
+}
+
+extern "C" tare_status tare_stats_reduce(const tare_stats_launch *launch, tare_stream stream,
+                                         tare_error *err) {
+    TARE_TRY(start_tiles(launch, {0, launch->totals.items, nullptr, 0}, stream, err));
+    return tare_stats_finish(launch, stream, err);
 }

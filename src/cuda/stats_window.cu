@@ -57,13 +57,13 @@ __device__ void add_element(float (&sums)[TAPS][E::width], const float (&x)[E::w
 // One row of the image, one vector of channels, a few kernel columns.
 template <typename E>
 __device__ void add_row(const tare_window_launch &launch, const tare_window_tensor &tensor,
-                        uint64_t item) {
+                        const void *data, uint64_t item) {
     const uint64_t channel = item % tensor.vectors * E::width;
     const uint32_t first_tap =
         static_cast<uint32_t>(item / tensor.vectors % tensor.tap_chunks) * TAPS;
     const uint64_t row = item / tensor.vectors / tensor.tap_chunks; // of all samples
     const uint64_t left = tensor.channels - channel;
-    const typename E::stored *in = static_cast<const typename E::stored *>(tensor.data) +
+    const typename E::stored *in = static_cast<const typename E::stored *>(data) +
                                    row * tensor.size[1] * tensor.channels + channel;
     const bool vectors = left >= E::width && tensor.channels % E::width == 0 && tare_aligned_16(in);
     float sums[TAPS][E::width];
@@ -114,18 +114,19 @@ __device__ void add_row(const tare_window_launch &launch, const tare_window_tens
 } // namespace
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    tare_window_rows(const tare_window_launch launch) {
+    tare_window_rows(const tare_window_launch launch, const tare_stats_span span) {
     const uint64_t step = static_cast<uint64_t>(gridDim.x) * THREADS;
-    for (uint64_t item = static_cast<uint64_t>(blockIdx.x) * THREADS + threadIdx.x;
-         item < launch.totals.items; item += step) {
+    for (uint64_t item = span.first + static_cast<uint64_t>(blockIdx.x) * THREADS + threadIdx.x;
+         item < span.end; item += step) {
         const tare_window_tensor &tensor = launch.tensors[tare_find(
             launch.tensors, launch.count, &tare_window_tensor::first_item, item)];
+        const void *data = span.data != nullptr ? span.data : tensor.data;
         if (tensor.dtype == TARE_DTYPE_FLOAT) {
-            add_row<tare_element_float>(launch, tensor, item - tensor.first_item);
+            add_row<tare_element_float>(launch, tensor, data, item - tensor.first_item);
         } else if (tensor.dtype == TARE_DTYPE_FLOAT16) {
-            add_row<tare_element_half>(launch, tensor, item - tensor.first_item);
+            add_row<tare_element_half>(launch, tensor, data, item - tensor.first_item);
         } else {
-            add_row<tare_element_bfloat>(launch, tensor, item - tensor.first_item);
+            add_row<tare_element_bfloat>(launch, tensor, data, item - tensor.first_item);
         }
     }
 }
@@ -155,21 +156,48 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
 }
 
-extern "C" tare_status tare_window_sums(const tare_window_launch *launch, tare_stream stream,
-                                        tare_error *err) {
+static tare_status start_rows(const tare_window_launch *launch, const tare_stats_span &span,
+                              tare_stream stream, tare_error *err) {
     unsigned blocks = 0;
 
-    if (launch->totals.items > 0) {
-        TARE_TRY(tare_grid(&blocks, (launch->totals.items + THREADS - 1) / THREADS,
-                           launch->max_blocks, 8, err));
-        TARE_LAUNCH(tare_window_rows, blocks, THREADS, 0, stream, *launch);
-        TARE_TRY(tare_launched("tare_window_rows", err));
+    if (span.first == span.end) {
+        return TARE_OK;
     }
-    if (launch->totals.sums > 0) {
-        TARE_TRY(tare_grid(&blocks, (launch->totals.sums + THREADS - 1) / THREADS,
-                           launch->max_blocks, 8, err));
-        TARE_LAUNCH(tare_window_finish, blocks, THREADS, 0, stream, *launch);
-        TARE_TRY(tare_launched("tare_window_finish", err));
+    TARE_TRY(tare_grid(&blocks, (span.end - span.first + THREADS - 1) / THREADS, launch->max_blocks,
+                       8, err));
+    TARE_LAUNCH(tare_window_rows, blocks, THREADS, 0, stream, *launch, span);
+    return tare_launched("tare_window_rows", err);
+}
+
+extern "C" tare_status tare_window_begin(const tare_window_launch *launch,
+                                         const tare_window_part *part, tare_stream stream,
+                                         tare_error *err) {
+    const tare_window_tensor *tensor = part->tensor;
+    const uint64_t items = part->samples * tensor->size[0] * tensor->tap_chunks * tensor->vectors;
+
+    if (items == 0) {
+        return TARE_OK;
     }
-    return TARE_OK;
+    TARE_TRY(tare_check_data(part->data, tensor->dtype, err));
+    return start_rows(launch, {tensor->first_item, tensor->first_item + items, part->data, 0},
+                      stream, err);
+}
+
+extern "C" tare_status tare_window_finish_all(const tare_window_launch *launch, tare_stream stream,
+                                              tare_error *err) {
+    unsigned blocks = 0;
+
+    if (launch->totals.sums == 0) {
+        return TARE_OK;
+    }
+    TARE_TRY(tare_grid(&blocks, (launch->totals.sums + THREADS - 1) / THREADS, launch->max_blocks,
+                       8, err));
+    TARE_LAUNCH(tare_window_finish, blocks, THREADS, 0, stream, *launch);
+    return tare_launched("tare_window_finish", err);
+}
+
+extern "C" tare_status tare_window_sums(const tare_window_launch *launch, tare_stream stream,
+                                        tare_error *err) {
+    TARE_TRY(start_rows(launch, {0, launch->totals.items, nullptr, 0}, stream, err));
+    return tare_window_finish_all(launch, stream, err);
 }

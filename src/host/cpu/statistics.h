@@ -6,7 +6,6 @@
 
 #include "cpu/vector.h"
 #include "exec/backend.h"
-#include "exec/reduce.h"
 
 /** All that a request asks for. TARE_INVALID_ARGUMENT for an operand that is not float32, and for
  * an axis or a window that it does not have. */

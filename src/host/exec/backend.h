@@ -9,6 +9,7 @@
 #ifndef TARE_EXEC_BACKEND_H
 #define TARE_EXEC_BACKEND_H
 
+#include "exec/reduce.h"
 #include "ir/graph.h"
 
 /** An opened device, and a queue of work for it; only backends with a memory of their own have them
@@ -118,11 +119,6 @@ typedef struct tare_reduce_record {
     float min, max; /**< +inf, -inf when there is no finite element; zeros are +0 */
     uint64_t elements, zeros, nan, positive_infinity, negative_infinity;
 } tare_reduce_record;
-
-/** What one channel of one sample is reduced to, of finite elements only. */
-typedef struct tare_reduce_channel {
-    float min, max, sum;
-} tare_reduce_channel;
 
 /** Window of a convolution over a value of rank 3 or 4 whose window sums are wanted, for bias
  * correction. Rows before columns; with rank 3 the one row is at [0]. */

@@ -40,4 +40,9 @@
 #define TARE_STATS_COLUMN_LANES 256
 #define TARE_STATS_FLAT_COLUMNS 64
 
+/** What one column of one sample is reduced to. */
+typedef struct tare_reduce_channel {
+    float min, max, sum;
+} tare_reduce_channel;
+
 #endif
