@@ -6,7 +6,9 @@
 #include <stdlib.h>
 
 #include "cuda/api.h"
+#include "cuda/conv.h"
 #include "cuda/functions.h"
+#include "cuda/matmul.h"
 #include "cuda/survey.h"
 
 /* A device and the table that it calls through. */
@@ -47,6 +49,9 @@ tare_status tare_cuda_open(tare_device **out, const tare_device_options *options
     tare_cuda_survey_api(&survey, &fresh->api);
     TARE_TRY_DONE(status, tare_cuda_survey_check(&survey, options->index, err));
     TARE_TRY_DONE(status, fill_in(&fresh->device, options, err));
+    TARE_TRY_DONE(status, tare_conv_cache_new(&fresh->device.convolutions, &fresh->device,
+                                              options->cache_folder, err));
+    TARE_TRY_DONE(status, tare_blas_new(&fresh->device.blas, &fresh->device, err));
     *out = &fresh->device;
 
 done:
@@ -57,6 +62,10 @@ done:
 }
 
 void tare_cuda_close(tare_device *device) {
+    if (device != NULL) {
+        tare_blas_free(device->blas, device);
+        tare_conv_cache_free(device->convolutions);
+    }
     free(device);
 }
 

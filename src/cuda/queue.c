@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cuda/api.h"
+#include "cuda/conv.h"
 #include "cuda/functions.h"
 
 struct tare_mark {
@@ -37,11 +38,16 @@ tare_status tare_cuda_queue_new(tare_queue **out, tare_device *device, tare_erro
         return tare_fail_memory(err, sizeof(tare_queue), "a queue");
     }
     fresh->device = device;
-    const tare_status status = tare_cuda_check(
+    tare_status status = tare_cuda_check(
         device->api, device->api->cudaStreamCreateWithFlags(&fresh->stream, cudaStreamNonBlocking),
         "cudaStreamCreateWithFlags", err);
     if (status != TARE_OK) {
         free(fresh);
+        return status;
+    }
+    status = tare_conv_queue_open(fresh, err);
+    if (status != TARE_OK) {
+        tare_cuda_queue_free(fresh);
         return status;
     }
     *out = fresh;
@@ -51,6 +57,7 @@ tare_status tare_cuda_queue_new(tare_queue **out, tare_device *device, tare_erro
 void tare_cuda_queue_free(tare_queue *queue) {
     if (queue != NULL) {
         forget(queue->device, queue->device->api->cudaStreamSynchronize(queue->stream));
+        tare_conv_queue_close(queue);
         forget(queue->device, queue->device->api->cudaStreamDestroy(queue->stream));
         free(queue);
     }

@@ -76,31 +76,53 @@ static bool split_device(size_t *name_length, int *index, const char *device) {
     return digit != colon + 1 && *digit == '\0';
 }
 
-/* Whether device `index` can be used; else the first thing that is wrong. */
-static tare_status check_survey(const tare_backend *backend, int index, tare_error *err) {
-    tare_device_survey survey;
-    backend->device->survey(&survey);
-    for (size_t i = 0; i < survey.part_count && !survey.usable; i++) {
-        if (!survey.parts[i].usable) {
-            return tare_fail(err, TARE_NOT_FOUND, "%s: %s", survey.parts[i].name,
-                             survey.parts[i].detail);
+#define ANY_DEVICE (-1)
+
+static const tare_device_part *find_device(const tare_device_survey *survey, int index) {
+    char name[sizeof survey->parts[0].name];
+    (void)snprintf(name, sizeof name, "device %d", index);
+    for (size_t i = 0; i < survey->part_count; i++) {
+        if (strcmp(survey->parts[i].name, name) == 0) {
+            return &survey->parts[i];
         }
     }
-    if (!survey.usable) {
+    return NULL;
+}
+
+static tare_status fail_part(const tare_device_part *part, tare_error *err) {
+    return tare_fail(err, TARE_NOT_FOUND, "%s: %s", part->name, part->detail);
+}
+
+/* Whether device *index can be used (for ANY_DEVICE: the first one that can); else what is wrong.
+ */
+static tare_status choose_device(int *index, const tare_device_survey *survey, tare_error *err) {
+    for (size_t i = 0; i < survey->part_count && !survey->usable; i++) {
+        if (!survey->parts[i].usable) {
+            return fail_part(&survey->parts[i], err);
+        }
+    }
+    if (!survey->usable) {
         return tare_fail(err, TARE_NOT_FOUND, "no device was found");
     }
-    if (index >= survey.device_count) {
-        return tare_fail(err, TARE_NOT_FOUND, "there are %d devices, counted from 0",
-                         survey.device_count);
+    for (int i = 0; i < survey->device_count && *index == ANY_DEVICE; i++) {
+        const tare_device_part *part = find_device(survey, i);
+        *index = part != NULL && part->usable ? i : ANY_DEVICE;
     }
-    return TARE_OK;
+    if (*index < 0 || *index >= survey->device_count) {
+        return tare_fail(err, TARE_NOT_FOUND, "there are %d devices, counted from 0",
+                         survey->device_count);
+    }
+    const tare_device_part *part = find_device(survey, *index);
+    return part == NULL || part->usable ? TARE_OK : fail_part(part, err);
 }
 
 static tare_status choose_plugin(tare_device_choice *out, const tare_plugin_source *source,
                                  int index, tare_error *err) {
     const tare_backend *backend;
+    tare_device_survey survey;
     TARE_TRY(tare_plugin_load(&backend, source, err));
-    TARE_TRY(check_survey(backend, index, err));
+    backend->device->survey(&survey);
+    TARE_TRY(choose_device(&index, &survey, err));
     out->backend = backend;
     out->options.index = index;
     return TARE_OK;
@@ -110,7 +132,7 @@ static tare_status choose_automatically(tare_device_choice *out) {
     out->backend = tare_backends[0];
     for (const tare_plugin_source *source = tare_plugins; source->backend != NULL; source++) {
         tare_error why = {0};
-        if (choose_plugin(out, source, 0, &why) == TARE_OK) {
+        if (choose_plugin(out, source, ANY_DEVICE, &why) == TARE_OK) {
             out->note[0] = '\0';
             return TARE_OK;
         }
