@@ -9,6 +9,7 @@
 
 static const tare_kernel_table *const tables[] = {
     &tare_cuda_depthwise_table, /* before cuDNN's convolutions */
+    &tare_cuda_conv_table,
     &tare_cuda_elementwise_table,
     &tare_cuda_reduce_table,
     &tare_cuda_move_table,
