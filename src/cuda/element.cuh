@@ -7,13 +7,14 @@
 #include "cuda/device.cuh"
 #include "cuda/divisor.h"
 
+// For what fits.
+__device__ static inline uint32_t tare_divide(uint32_t n, const tare_divisor &by) {
+    const uint32_t high = static_cast<uint32_t>(static_cast<uint64_t>(n) * by.multiplier >> 32);
+    return (n + high) >> by.shift;
+}
+
 __device__ static inline uint64_t tare_divide(uint64_t n, const tare_divisor &by, bool small) {
-    if (!small) {
-        return n / by.value;
-    }
-    const uint32_t low = static_cast<uint32_t>(n);
-    const uint32_t high = static_cast<uint32_t>(static_cast<uint64_t>(low) * by.multiplier >> 32);
-    return (low + high) >> by.shift;
+    return small ? tare_divide(static_cast<uint32_t>(n), by) : n / by.value;
 }
 
 // Cut towards zero and limited; NaN gives the lowest value.

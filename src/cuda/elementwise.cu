@@ -21,14 +21,15 @@
 // Where element `index` of the output lies in an operand.
 __device__ static inline int64_t place_of(const tare_program &program,
                                           const tare_program_operand &operand, uint64_t index) {
+    uint32_t rest = static_cast<uint32_t>(index);
     int64_t place = 0;
     for (int axis = program.rank - 1; axis > 0; axis--) {
-        const uint64_t outer = tare_divide(index, program.dims[axis], program.small);
-        place +=
-            static_cast<int64_t>(index - outer * program.dims[axis].value) * operand.strides[axis];
-        index = outer;
+        const uint32_t outer = tare_divide(rest, program.dims[axis]);
+        place += (rest - outer * static_cast<uint32_t>(program.dims[axis].value)) *
+                 operand.strides[axis];
+        rest = outer;
     }
-    return place + static_cast<int64_t>(index) * operand.strides[0];
+    return place + rest * operand.strides[0];
 }
 
 // The elements that a thread reads of an operand: places[i] elements behind place.

@@ -130,8 +130,8 @@ typedef struct tare_program {
     tare_dtype out_dtype;
     bool whole;     /**< a program of whole numbers */
     bool long_rows; /**< every operand walks evenly over each eight elements from a multiple of 8 */
-    bool small;     /**< counts and axes are at most TARE_DIVISOR_MAX */
-    uint64_t count; /**< elements of the output, not 0 */
+    uint64_t count; /**< elements of the output, not 0; at most TARE_DIVISOR_MAX where an operand
+                       walks by strides */
     int32_t rank;
     int32_t step_count;
     tare_divisor dims[TARE_MAX_RANK]; /**< in the memory order of the output, outermost first */

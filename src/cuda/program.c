@@ -138,7 +138,7 @@ static tare_status walk(tare_prepare *prepare, tare_error *err) {
     tare_program *program = &plan->program;
     const tare_desc *descs[TARE_PROGRAM_OPERANDS + 1] = {&prepare->outputs[0]};
     const size_t count = (size_t)plan->operand_count + 1;
-    bool plain_steps = true;
+    bool strides = false;
     tare_nest nest;
     int last;
 
@@ -148,25 +148,23 @@ static tare_status walk(tare_prepare *prepare, tare_error *err) {
     TARE_TRY(tare_nest_build(&nest, descs, count, err));
     last = nest.rank - 1;
     program->count = nest.empty ? 0 : (uint64_t)tare_desc_count(descs[0]);
-    program->small = program->count <= TARE_DIVISOR_MAX;
     program->rank = nest.rank;
     program->long_rows = nest.dims[last] % ROW_MULTIPLE == 0;
-    for (int axis = 0; axis < nest.rank && !nest.empty; axis++) {
-        program->dims[axis] = tare_divisor_of((uint64_t)nest.dims[axis]);
-    }
     for (size_t i = 1; i < count; i++) {
         tare_program_operand *operand = &program->operands[i - 1];
         operand->walk = walk_of(&nest, i);
         for (int axis = 0; axis < nest.rank; axis++) {
             operand->strides[axis] = nest.strides[i][axis];
         }
-        plain_steps = plain_steps && (operand->walk != TARE_WALK_STRIDES ||
-                                      (program->long_rows && nest.strides[i][last] <= 1));
+        strides = strides || operand->walk == TARE_WALK_STRIDES;
     }
-    if (!program->small && !plain_steps) {
+    if (strides && program->count > TARE_DIVISOR_MAX) {
         return tare_fail(err, TARE_UNSUPPORTED,
                          "%llu elements with operands that do not lie like the output",
                          (unsigned long long)program->count);
+    }
+    for (int axis = 0; axis < nest.rank && strides && !nest.empty; axis++) {
+        program->dims[axis] = tare_divisor_of((uint64_t)nest.dims[axis]);
     }
     return TARE_OK;
 }
