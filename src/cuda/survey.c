@@ -109,7 +109,8 @@ void tare_cuda_survey_api(tare_device_survey *out, tare_cuda_api *api) {
     tare_cuda_libraries_open(api, &out->parts[out->part_count]);
     out->usable = any;
     for (size_t i = 0; i < TARE_CUDA_LIBRARY_COUNT; i++) {
-        out->usable = out->usable && out->parts[out->part_count++].usable;
+        out->usable = out->parts[out->part_count].usable && out->usable;
+        out->part_count++;
     }
 }
 

@@ -47,8 +47,8 @@ static tare_status describe_parts(tare_report *report, json_t *list,
                                   const tare_device_survey *survey, tare_error *err) {
     for (size_t i = 0; i < survey->part_count; i++) {
         const tare_device_part *part = &survey->parts[i];
-        tare_text_add(&report->text, "      %-10s %-8s %s%s%s\n", part->name,
-                      part->usable ? "usable" : "missing", part->version,
+        tare_text_add(&report->text, "      %-9s %-10s  %s%s%s\n", part->name,
+                      part->usable ? "usable" : "not usable", part->version,
                       part->version[0] == '\0' ? "" : "  ", part->detail);
         TARE_TRY(
             add_entry(list,
