@@ -557,6 +557,38 @@ Test(exec_device, a_shape_of_a_host_value_does_not_take_it_to_the_device) {
     tare_graph_release(&g);
 }
 
+Test(exec_device, values_of_one_position_change_layout_and_place_at_once) {
+    static const char *const refused[] = {NULL,        " GlobalAveragePool ", " Conv Reshape ",
+                                          " Softmax ", " Conv Softmax ",      " Reshape Sigmoid "};
+    tare_device device;
+    EACH_STORAGE(device) {
+        for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+            outcome out;
+            tare_graph g;
+            tare_value *x;
+            tare_node *node;
+            build_graph(&g, 13);
+            x = build_input(&g, "x", TARE_DTYPE_FLOAT, DIMS(1, 8, 6, 5));
+            x = node1(&g, "GlobalAveragePool", "a", conv(&g, "c1", x, "w1", -0.2)->outputs[0]);
+            x = build_node(&g, "Conv", "c2", 2, x,
+                           build_floats(&g, "w2", -0.3, 0.01, DIMS(8, 8, 1, 1)))
+                    ->outputs[0];
+            node = build_node(&g, "Softmax", "p", 1, node1(&g, "Sigmoid", "s", x));
+            build_int(&g, node, "axis", 1);
+            build_output(&g, node->outputs[0]);
+            build_output(&g, build_node(&g, "Reshape", "flat", 2, node->outputs[0],
+                                        build_ints(&g, "shape", DIMS(2, 4)))
+                                 ->outputs[0]);
+            finish(&g);
+            device.refused = refused[i];
+            compare(&out, &g, &device,
+                    (tare_plan_options){.fallback = &tare_backend_cpu, .outputs_to_host = true});
+            outcome_release(&out);
+            tare_graph_release(&g);
+        }
+    }
+}
+
 Test(exec_device, a_failure_of_any_call_is_reported_and_leaves_nothing_behind) {
     static const bool on_device[] = {true};
     bool watched[MAX_VALUES] = {false};

@@ -6,10 +6,12 @@
 #include "exec/plan_parts.h"
 
 /* What steps cost against each other. A copy crosses the bus and may make the host wait; a reorder
- * on the host runs at a fraction of the device's bandwidth. */
-#define COST_REORDER      1U
-#define COST_HOST_REORDER 4U
-#define COST_COPY         16U
+ * on the host runs at a fraction of the device's bandwidth. A view is free, but counts, so that
+ * each step of a way comes closer to its end. */
+#define COST_VIEW         1U
+#define COST_REORDER      16U
+#define COST_HOST_REORDER 64U
+#define COST_COPY         256U
 #define COST_NONE         1000000U /* there is no such step */
 
 static bool grow(tare_arena *arena, void **array, size_t size, size_t count, size_t *capacity) {
@@ -107,7 +109,7 @@ static unsigned step_cost(const tare_plan *plan, const tare_value *value, tare_v
         tare_plan_variant(plan, value, (tare_variant){TARE_PLACE_STAGE, from.layout});
 
     if (from.place == to.place && from.layout != to.layout && layouts_coincide(value)) {
-        return 0;
+        return COST_VIEW;
     }
     if (from_host && to_host) {
         return plan->host != NULL ? COST_HOST_REORDER : COST_NONE;
