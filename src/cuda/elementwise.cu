@@ -225,87 +225,16 @@ __device__ static inline void put(const tare_program &program, const T (&x)[N], 
     }                                                                                              \
     return
 
+// Functions that take more than a few instructions.
 template <int N>
-__device__ static inline void apply(float (&acc)[N], float (&arg)[N], uint32_t &chosen,
-                                    const tare_program_step &step) {
+__device__ static inline void apply_long(float (&acc)[N], float (&arg)[N],
+                                         const tare_program_step &step) {
     const float a = step.a, b = step.b;
     switch (step.opcode) {
-    case TARE_OPCODE_LOAD:
-        EACH(y);
-    case TARE_OPCODE_TEST:
-        chosen = 0;
-#pragma unroll
-        for (int i = 0; i < N; i++) {
-            chosen |= (acc[i] != 0.0F ? 1U : 0U) << i;
-        }
-        return;
-    case TARE_OPCODE_CHOOSE:
-        EACH((chosen >> i & 1U) != 0 ? x : y);
-    case TARE_OPCODE_ADD:
-        EACH(x + y);
-    case TARE_OPCODE_SUB:
-        EACH(x - y);
-    case TARE_OPCODE_MUL:
-        EACH(x * y);
-    case TARE_OPCODE_DIV:
-        EACH(x / y);
-    case TARE_OPCODE_MAX:
-        EACH(x > y ? x : (x == x ? y : x));
-    case TARE_OPCODE_MIN:
-        EACH(x < y ? x : (x == x ? y : x));
     case TARE_OPCODE_FMOD:
         PASSING(fmodf(x, y));
-    case TARE_OPCODE_PRELU:
-        EACH(x < 0.0F ? y * x : x);
-    case TARE_OPCODE_EQUAL:
-        EACH(x == y ? 1.0F : 0.0F);
-    case TARE_OPCODE_LESS:
-        EACH(x < y ? 1.0F : 0.0F);
-    case TARE_OPCODE_LESS_EQUAL:
-        EACH(x <= y ? 1.0F : 0.0F);
-    case TARE_OPCODE_GREATER:
-        EACH(x > y ? 1.0F : 0.0F);
-    case TARE_OPCODE_GREATER_EQUAL:
-        EACH(x >= y ? 1.0F : 0.0F);
-    case TARE_OPCODE_ABS:
-        EACH(fabsf(x));
-    case TARE_OPCODE_NEG:
-        EACH(-x);
-    case TARE_OPCODE_SIGN:
-        EACH(x > 0.0F ? 1.0F : (x < 0.0F ? -1.0F : x));
-    case TARE_OPCODE_CLIP:
-        EACH(tare_clamp(x, a, b));
-    case TARE_OPCODE_SQUARE:
-        EACH(x * x);
     case TARE_OPCODE_POW:
         PASSING(powf(x, y));
-    case TARE_OPCODE_IS_NAN:
-        EACH(x == x ? 0.0F : 1.0F);
-    case TARE_OPCODE_IS_INFINITE:
-        EACH(fabsf(x) == __uint_as_float(TARE_INFINITE) && (x > 0.0F ? a : b) != 0.0F ? 1.0F
-                                                                                      : 0.0F);
-    case TARE_OPCODE_LEAKY_RELU:
-        EACH(x < 0.0F ? a * x : x);
-    case TARE_OPCODE_THRESHOLDED_RELU:
-        EACH(x > a ? x : (x == x ? 0.0F : x));
-    case TARE_OPCODE_HARD_SIGMOID:
-        EACH(tare_clamp(a * x + b, 0.0F, 1.0F));
-    case TARE_OPCODE_HARD_SWISH:
-        EACH(x * tare_clamp(a * x + b, 0.0F, 1.0F));
-    case TARE_OPCODE_SHRINK:
-        EACH(x < -a ? x + b : (x > a ? x - b : 0.0F));
-    case TARE_OPCODE_SOFTSIGN:
-        EACH(x / (1.0F + fabsf(x)));
-    case TARE_OPCODE_SQRT:
-        EACH(sqrtf(x));
-    case TARE_OPCODE_RECIPROCAL:
-        EACH(1.0F / x);
-    case TARE_OPCODE_FLOOR:
-        EACH(floorf(x));
-    case TARE_OPCODE_CEIL:
-        EACH(ceilf(x));
-    case TARE_OPCODE_ROUND:
-        EACH(rintf(x));
     case TARE_OPCODE_EXP:
         EACH(expf(x));
     case TARE_OPCODE_SIGMOID:
@@ -354,6 +283,88 @@ __device__ static inline void apply(float (&acc)[N], float (&arg)[N], uint32_t &
         PASSING(atanhf(x));
     default:
         return;
+    }
+}
+
+template <int N>
+__device__ static inline void apply(float (&acc)[N], float (&arg)[N], uint32_t &chosen,
+                                    const tare_program_step &step) {
+    const float a = step.a, b = step.b;
+    switch (step.opcode) {
+    case TARE_OPCODE_LOAD:
+        EACH(y);
+    case TARE_OPCODE_TEST:
+        chosen = 0;
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            chosen |= (acc[i] != 0.0F ? 1U : 0U) << i;
+        }
+        return;
+    case TARE_OPCODE_CHOOSE:
+        EACH((chosen >> i & 1U) != 0 ? x : y);
+    case TARE_OPCODE_ADD:
+        EACH(x + y);
+    case TARE_OPCODE_SUB:
+        EACH(x - y);
+    case TARE_OPCODE_MUL:
+        EACH(x * y);
+    case TARE_OPCODE_DIV:
+        EACH(x / y);
+    case TARE_OPCODE_MAX:
+        EACH(x > y ? x : (x == x ? y : x));
+    case TARE_OPCODE_MIN:
+        EACH(x < y ? x : (x == x ? y : x));
+    case TARE_OPCODE_PRELU:
+        EACH(x < 0.0F ? y * x : x);
+    case TARE_OPCODE_EQUAL:
+        EACH(x == y ? 1.0F : 0.0F);
+    case TARE_OPCODE_LESS:
+        EACH(x < y ? 1.0F : 0.0F);
+    case TARE_OPCODE_LESS_EQUAL:
+        EACH(x <= y ? 1.0F : 0.0F);
+    case TARE_OPCODE_GREATER:
+        EACH(x > y ? 1.0F : 0.0F);
+    case TARE_OPCODE_GREATER_EQUAL:
+        EACH(x >= y ? 1.0F : 0.0F);
+    case TARE_OPCODE_ABS:
+        EACH(fabsf(x));
+    case TARE_OPCODE_NEG:
+        EACH(-x);
+    case TARE_OPCODE_SIGN:
+        EACH(x > 0.0F ? 1.0F : (x < 0.0F ? -1.0F : x));
+    case TARE_OPCODE_CLIP:
+        EACH(tare_clamp(x, a, b));
+    case TARE_OPCODE_SQUARE:
+        EACH(x * x);
+    case TARE_OPCODE_IS_NAN:
+        EACH(x == x ? 0.0F : 1.0F);
+    case TARE_OPCODE_IS_INFINITE:
+        EACH(fabsf(x) == __uint_as_float(TARE_INFINITE) && (x > 0.0F ? a : b) != 0.0F ? 1.0F
+                                                                                      : 0.0F);
+    case TARE_OPCODE_LEAKY_RELU:
+        EACH(x < 0.0F ? a * x : x);
+    case TARE_OPCODE_THRESHOLDED_RELU:
+        EACH(x > a ? x : (x == x ? 0.0F : x));
+    case TARE_OPCODE_HARD_SIGMOID:
+        EACH(tare_clamp(a * x + b, 0.0F, 1.0F));
+    case TARE_OPCODE_HARD_SWISH:
+        EACH(x * tare_clamp(a * x + b, 0.0F, 1.0F));
+    case TARE_OPCODE_SHRINK:
+        EACH(x < -a ? x + b : (x > a ? x - b : 0.0F));
+    case TARE_OPCODE_SOFTSIGN:
+        EACH(x / (1.0F + fabsf(x)));
+    case TARE_OPCODE_SQRT:
+        EACH(sqrtf(x));
+    case TARE_OPCODE_RECIPROCAL:
+        EACH(1.0F / x);
+    case TARE_OPCODE_FLOOR:
+        EACH(floorf(x));
+    case TARE_OPCODE_CEIL:
+        EACH(ceilf(x));
+    case TARE_OPCODE_ROUND:
+        EACH(rintf(x));
+    default:
+        return apply_long(acc, arg, step);
     }
 }
 
