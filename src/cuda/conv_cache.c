@@ -59,6 +59,7 @@ struct tare_conv_cache {
     builder builders[MAX_BUILDERS];
     bool stop;
     tare_conv_counts counts;
+    pthread_mutex_t measuring;
     pthread_mutex_t building; /* guards what follows: for callers that build by themselves */
     cudnnHandle_t own_handle;
 };
@@ -81,6 +82,7 @@ tare_status tare_conv_cache_new(tare_conv_cache **out, tare_device *device, cons
         cache->folder = tare_conv_folder_new(folder, device, device->api->cudnnGetVersion());
     }
     pthread_mutex_init(&cache->lock, NULL);
+    pthread_mutex_init(&cache->measuring, NULL);
     pthread_mutex_init(&cache->building, NULL);
     pthread_cond_init(&cache->changed, NULL);
     *out = cache;
@@ -127,6 +129,7 @@ void tare_conv_cache_free(tare_conv_cache *cache) {
     }
     pthread_cond_destroy(&cache->changed);
     pthread_mutex_destroy(&cache->building);
+    pthread_mutex_destroy(&cache->measuring);
     pthread_mutex_destroy(&cache->lock);
     free(cache->folder);
     free(cache);
@@ -154,8 +157,8 @@ static tare_status create_handle(cudnnHandle_t *out, const tare_device *device, 
 /* From the folder, else anew; what is new is kept. Failing to keep it is no failure. */
 static tare_status make_plan(tare_conv_entry *entry, cudnnHandle_t handle, tare_conv_counts *done,
                              tare_error *err) {
-    const tare_conv_cache *cache = entry->cache;
-    const tare_conv_maker maker = {cache->device, handle};
+    tare_conv_cache *cache = entry->cache;
+    const tare_conv_maker maker = {cache->device, handle, &cache->measuring};
     if (cache->folder != NULL &&
         tare_conv_plan_load(&entry->plan, &maker, cache->folder, entry->key, NULL) == TARE_OK) {
         done->read++;

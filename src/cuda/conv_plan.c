@@ -80,7 +80,11 @@ static tare_status choose(tare_conv_plan *out, const tare_conv_maker *maker,
     TARE_TRY(tare_conv_graph_new(&graph, &out->scope, spec, out->fused, err));
     TARE_TRY(find_candidates(&found, &out->scope, spec, graph, err));
     if (found.count > 1) {
-        TARE_TRY(tare_conv_tune(&fastest, maker, spec, found.plans, found.count, out->fused, err));
+        pthread_mutex_lock(maker->measuring);
+        const tare_status status =
+            tare_conv_tune(&fastest, maker, spec, found.plans, found.count, out->fused, err);
+        pthread_mutex_unlock(maker->measuring);
+        TARE_TRY(status);
     }
     out->plan = found.plans[fastest];
     return TARE_OK;

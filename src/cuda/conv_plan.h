@@ -3,6 +3,8 @@
 #ifndef TARE_CUDA_CONV_PLAN_H
 #define TARE_CUDA_CONV_PLAN_H
 
+#include <pthread.h>
+
 #include "cuda/conv_graph.h"
 #include "cuda/device.h"
 
@@ -15,10 +17,11 @@ typedef struct tare_conv_plan {
     bool fused; /**< computes bias and epilogues too */
 } tare_conv_plan;
 
-/** With what plans are made: by one thread at a time. */
+/** With what a thread makes plans. */
 typedef struct tare_conv_maker {
     tare_device *device;
-    cudnnHandle_t handle;
+    cudnnHandle_t handle;       /**< the thread's own */
+    pthread_mutex_t *measuring; /**< of the device, so that nothing runs beside what is measured */
 } tare_conv_maker;
 
 /** Asks heuristics, and measures when the device wants it. TARE_UNSUPPORTED when no engine does. */
@@ -27,7 +30,8 @@ TARE_MUST_CHECK tare_status tare_conv_plan_choose(tare_conv_plan *out, const tar
 
 void tare_conv_plan_release(tare_conv_plan *plan);
 
-/** Index of the fastest of `count` plans, each run a few times on memory of its own. */
+/** Index of the fastest of `count` plans, each run a few times on memory of its own. Where memory
+ * does not suffice for that it is 0. */
 TARE_MUST_CHECK tare_status tare_conv_tune(size_t *fastest, const tare_conv_maker *maker,
                                            const tare_conv_spec *spec, const tare_cudnn_plan *plans,
                                            size_t count, bool fused, tare_error *err);

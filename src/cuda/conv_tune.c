@@ -166,5 +166,9 @@ tare_status tare_conv_tune(size_t *fastest, const tare_conv_maker *maker,
     }
 done:
     close_laboratory(&lab);
+    if (status == TARE_OUT_OF_MEMORY) {
+        *fastest = 0;
+        return TARE_OK;
+    }
     return status;
 }

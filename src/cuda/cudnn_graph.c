@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define CUDNN_TEXT_BYTES 200
 
@@ -340,13 +341,22 @@ done:
 
 tare_status tare_cudnn_plan_read(tare_cudnn_plan *out, tare_cudnn_scope *scope, const char *text,
                                  size_t length, tare_error *err) {
+    /* Ended by a NUL, in case cuDNN takes it for a string. */
+    char *copy = malloc(length + 1);
+    tare_status status;
+    if (copy == NULL) {
+        return tare_fail_memory(err, length + 1, "the text of an execution plan");
+    }
+    memcpy(copy, text, length);
+    copy[length] = '\0';
     const attribute attributes[] = {
-        {CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)length, text},
+        {CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)length, copy},
         {CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &scope->handle},
         {0}};
-    TARE_TRY(make(&out->descriptor, scope, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, attributes,
-                  "execution plan from its text", err));
-    return measure(out, scope, err);
+    status = make(&out->descriptor, scope, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, attributes,
+                  "execution plan from its text", err);
+    free(copy);
+    return status == TARE_OK ? measure(out, scope, err) : status;
 }
 
 tare_status tare_cudnn_plan_execute(const tare_cuda_api *api, cudnnHandle_t handle,

@@ -168,6 +168,62 @@ done:
     return status;
 }
 
+/* Kinds of convolutions that the models may lack. */
+static void check_others(tally *counts, const tare_cuda_api *api) {
+    static const tare_conv_spec others[] = {
+        /* in three dimensions, in groups, dilated */
+        {.rank = 5,
+         .x = {2, 8, 6, 9, 9},
+         .w = {16, 4, 3, 3, 3},
+         .y = {2, 16, 4, 9, 5},
+         .stride = {1, 1, 2},
+         .dilation = {1, 2, 1},
+         .pad_begin = {0, 2, 1},
+         .pad_end = {0, 2, 1}},
+        /* transposed, with an end pad that rounding absorbs */
+        {.transposed = true,
+         .rank = 4,
+         .x = {1, 6, 8, 8},
+         .w = {4, 6, 3, 3},
+         .y = {1, 4, 4, 4},
+         .stride = {2, 2},
+         .dilation = {1, 1},
+         .pad_begin = {1, 1}},
+        /* transposed, in groups, in three dimensions */
+        {.transposed = true,
+         .rank = 5,
+         .x = {1, 6, 4, 6, 4},
+         .w = {4, 3, 2, 3, 2},
+         .y = {1, 4, 2, 4, 2},
+         .stride = {2, 1, 2},
+         .dilation = {1, 1, 1}},
+        /* a signal, which has a height of 1 */
+        {.rank = 4,
+         .x = {1, 3, 1, 17},
+         .w = {7, 3, 1, 4},
+         .y = {1, 7, 1, 8},
+         .stride = {1, 2},
+         .dilation = {1, 2},
+         .pad_begin = {0, 3},
+         .pad_end = {0, 1}},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        for (size_t c = 0; c < sizeof chains / sizeof chains[0]; c++) {
+            tare_conv_spec spec = others[i];
+            tare_error err = {0};
+            spec.bias = true;
+            spec.storage = c % 2 == 0 ? TARE_DTYPE_FLOAT : TARE_DTYPE_FLOAT16;
+            spec.epilogue_count = chains[c].count;
+            memcpy(spec.epilogues, chains[c].epilogues, sizeof chains[c].epilogues);
+            counts->graphs++;
+            if (finalize_graph(api, &spec, &err) != TARE_OK) {
+                counts->failed++;
+                (void)printf("  other %zu: chain %zu: %s\n", i, c, err.text);
+            }
+        }
+    }
+}
+
 /* Whether cuDNN looks at what it is given: a graph with a wrong output must not finalize. */
 static bool check_gate(const tare_cuda_api *api) {
     const tare_conv_spec right = {.rank = 4,
@@ -211,6 +267,7 @@ int main(int argc, char **argv) {
             counts.failed += status == TARE_UNSUPPORTED ? 0 : 1;
         }
     }
+    check_others(&counts, &api);
     if (!check_gate(&api)) {
         (void)printf("cuDNN accepts a graph with a wrong output, or refuses the right one\n");
         counts.failed++;
