@@ -37,6 +37,8 @@ set(TARE_CUDA_C_FILES
 set(TARE_CUDA_RUNTIME_FILES
   api.c
   backend.c
+  collector.c
+  collector_plan.c
   conv.c
   conv_cache.c
   conv_graph.c
