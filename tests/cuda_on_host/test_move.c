@@ -395,3 +395,24 @@ Test(cuda_move, long_division) {
         }
     }
 }
+
+Test(cuda_move, long_division_through_tables) {
+    static const int64_t offsets[3] = {8, -1, 0};
+    static const float in[6] = {0, 1, 2, 3, 4, 5};
+    static const float wanted[12] = {2, 3, 7, 7, 0, 1, 2, 3, 7, 7, 0, 1};
+    float out[12];
+    const tare_mapped_launch launch = {
+        .dst = (unsigned char *)out,
+        .src = (const unsigned char *)in,
+        .unit = TARE_MOVE_BYTES_8,
+        .count = 6,
+        .rank = 2,
+        .dims = {tare_divisor_of(2), tare_divisor_of(3)},
+        .offsets = {NULL, offsets},
+        .fill = {UINT64_C(0x40e0000040e00000), UINT64_C(0x40e0000040e00000)}};
+    tare_error err = {.text = ""};
+
+    emulator_set(schedule_at(1));
+    cr_assert_eq(tare_mapped_start(&launch, NULL, &err), TARE_OK, "%s", err.text);
+    cr_assert_arr_eq(out, wanted, sizeof wanted);
+}
