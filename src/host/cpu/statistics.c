@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "exec/channels.h"
+
 /* Columns that are reduced together: all lanes of a tile of them lie in the first cache. */
 #define BLOCK      64
 #define INFINITE   0x7f800000
@@ -66,17 +68,6 @@ static void reduce_flat(tare_reduce_record *out, const tare_vector *vector, cons
 
 /* ---- with channels ---- */
 
-/* Where the elements of a channel are. */
-typedef struct channel_source {
-    const tare_vector *vector;
-    const float *data;
-    int64_t rows, channels;
-    int64_t stride; /* from channel to channel */
-    bool dense;     /* rows follow each other, channels innermost */
-    int axes;       /* the others, in their order */
-    int64_t dims[TARE_MAX_RANK], strides[TARE_MAX_RANK];
-} channel_source;
-
 /* Some columns of a tile, or of all of them. */
 typedef struct block {
     float low[BLOCK], high[BLOCK], sum[BLOCK];
@@ -88,53 +79,36 @@ typedef struct tile {
     int64_t rows, columns, width;
 } tile;
 
-static void find_channels(channel_source *out, const tare_reduce_request *request) {
-    const tare_desc *desc = request->desc;
-    int64_t strides[TARE_MAX_RANK], expected;
-
-    tare_desc_strides(strides, desc);
-    *out = (channel_source){.vector = tare_vector_best(),
-                            .data = request->data,
-                            .channels = desc->dims[request->axis],
-                            .stride = strides[request->axis],
-                            .rows = 1};
-    for (int i = 0; i < desc->rank; i++) {
-        if (i != request->axis && desc->dims[i] != 1) {
-            out->dims[out->axes] = desc->dims[i];
-            out->strides[out->axes++] = strides[i];
-            out->rows *= desc->dims[i];
-        }
-    }
-    out->dense = out->channels == 1 || out->stride == 1;
-    expected = out->channels;
-    for (int i = out->axes - 1; i >= 0; i--) {
-        out->dense = out->dense && out->strides[i] == expected;
-        expected *= out->dims[i];
-    }
-}
+/* Where the elements are. */
+typedef struct channel_source {
+    const tare_vector *vector;
+    const float *data;
+    tare_channels at;
+} channel_source;
 
 /* Copies rows of one channel next to each other. */
 static void gather(float *out, const channel_source *source, int64_t channel, int64_t first,
                    int64_t rows) {
-    const int last = source->axes - 1;
-    int64_t at[TARE_MAX_RANK] = {0}, offset = channel * source->stride, rest = first;
+    const tare_channels *all = &source->at;
+    const int last = all->axes - 1;
+    int64_t at[TARE_MAX_RANK] = {0}, offset = channel * all->stride, rest = first;
 
     for (int i = last; i >= 0; i--) {
-        at[i] = rest % source->dims[i];
-        rest /= source->dims[i];
-        offset += at[i] * source->strides[i];
+        at[i] = rest % all->dims[i];
+        rest /= all->dims[i];
+        offset += at[i] * all->strides[i];
     }
     for (int64_t done = 0; done < rows;) {
-        const int64_t left = source->dims[last] - at[last];
+        const int64_t left = all->dims[last] - at[last];
         const int64_t run = left < rows - done ? left : rows - done;
         for (int64_t i = 0; i < run; i++) {
-            out[done + i] = source->data[offset + i * source->strides[last]];
+            out[done + i] = source->data[offset + i * all->strides[last]];
         }
         done += run;
-        offset += run * source->strides[last];
+        offset += run * all->strides[last];
         at[last] += run;
-        for (int i = last; i > 0 && at[i] == source->dims[i]; i--) {
-            offset += source->strides[i - 1] - at[i] * source->strides[i];
+        for (int i = last; i > 0 && at[i] == all->dims[i]; i--) {
+            offset += all->strides[i - 1] - at[i] * all->strides[i];
             at[i] = 0;
             at[i - 1]++;
         }
@@ -241,7 +215,7 @@ static void reduce_columns(tare_reduce_record *record, tare_reduce_channel *out,
                            const channel_source *source, int64_t column, int64_t columns) {
     double lanes[TARE_STATS_TILE_LANES][BLOCK];
     float buffer[TARE_STATS_TILE_ROWS];
-    const int64_t tiles = (source->rows + TILE_ROWS - 1) / TILE_ROWS;
+    const int64_t tiles = (source->at.rows + TILE_ROWS - 1) / TILE_ROWS;
     int64_t lane_count = 1;
 
     while (lane_count < tiles && lane_count < TARE_STATS_TILE_LANES) {
@@ -256,13 +230,13 @@ static void reduce_columns(tare_reduce_record *record, tare_reduce_channel *out,
         out[c] = (tare_reduce_channel){.min = INFINITY, .max = -INFINITY};
     }
     for (int64_t i = 0; i < tiles; i++) {
-        const int64_t first = i * TILE_ROWS, left = source->rows - first;
+        const int64_t first = i * TILE_ROWS, left = source->at.rows - first;
         tile t = {.rows = left < TILE_ROWS ? left : TILE_ROWS, .columns = columns};
         double *lane = lanes[i % TARE_STATS_TILE_LANES];
         block found;
-        if (source->dense) {
-            t.in = source->data + first * source->channels + column;
-            t.width = source->channels;
+        if (source->at.dense) {
+            t.in = source->data + first * source->at.channels + column;
+            t.width = source->at.channels;
         } else {
             gather(buffer, source, column, first, t.rows);
             t.in = buffer;
@@ -290,18 +264,18 @@ static void reduce_columns(tare_reduce_record *record, tare_reduce_channel *out,
 }
 
 static void reduce_channels(tare_reduce_record *out, const tare_reduce_request *request) {
-    channel_source source;
+    channel_source source = {.vector = tare_vector_best(), .data = request->data};
     int64_t blocks, width;
 
-    find_channels(&source, request);
+    tare_channels_find(&source.at, request->desc, request->axis);
     /* Blocks of one size: a last one of a few columns would take as long as a whole one. */
-    blocks = source.dense ? (source.channels + BLOCK - 1) / BLOCK : source.channels;
-    width = blocks == 0 ? 0 : (source.channels + blocks - 1) / blocks;
-    for (int64_t c = 0; c < source.channels; c += width) {
-        const int64_t left = source.channels - c;
+    blocks = source.at.dense ? (source.at.channels + BLOCK - 1) / BLOCK : source.at.channels;
+    width = blocks == 0 ? 0 : (source.at.channels + blocks - 1) / blocks;
+    for (int64_t c = 0; c < source.at.channels; c += width) {
+        const int64_t left = source.at.channels - c;
         reduce_columns(out, &request->channels[c], &source, c, left < width ? left : width);
     }
-    for (int64_t c = 0; c < source.channels; c++) {
+    for (int64_t c = 0; c < source.at.channels; c++) {
         merge(&out->min, &out->max, request->channels[c].min, request->channels[c].max);
     }
 }
