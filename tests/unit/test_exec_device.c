@@ -565,14 +565,16 @@ Test(exec_device, values_of_one_position_change_layout_and_place_at_once) {
         for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
             outcome out;
             tare_graph g;
-            tare_value *x;
+            tare_value *x, *z, *w;
             tare_node *node;
             build_graph(&g, 13);
             x = build_input(&g, "x", TARE_DTYPE_FLOAT, DIMS(1, 8, 6, 5));
             x = node1(&g, "GlobalAveragePool", "a", conv(&g, "c1", x, "w1", -0.2)->outputs[0]);
-            x = build_node(&g, "Conv", "c2", 2, x,
-                           build_floats(&g, "w2", -0.3, 0.01, DIMS(8, 8, 1, 1)))
-                    ->outputs[0];
+            z = build_input(&g, "z", TARE_DTYPE_FLOAT, DIMS(1, 8, 1, 1));
+            w = build_floats(&g, "w2", -0.3, 0.01, DIMS(8, 8, 1, 1));
+            x = build_node(&g, "Conv", "c2", 2, x, w)->outputs[0];
+            z = build_node(&g, "Conv", "c3", 2, z, w)->outputs[0];
+            x = build_node(&g, "Add", "sum", 2, x, z)->outputs[0];
             node = build_node(&g, "Softmax", "p", 1, node1(&g, "Sigmoid", "s", x));
             build_int(&g, node, "axis", 1);
             build_output(&g, node->outputs[0]);
