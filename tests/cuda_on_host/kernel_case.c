@@ -27,6 +27,7 @@ typedef struct variant {
     size_t offset; /* elements between a boundary of ALIGNMENT and the operands */
     bool in_place;
     unsigned schedule;
+    const emulator_settings *settings; /* instead of the schedule; NULL: none */
 } variant;
 
 /* One operand in memory of its own that ends with the last element. */
@@ -430,7 +431,8 @@ static outcome run_device(const tare_kernel *row, const kernel_case *test, opera
     if (how->in_place) {
         all->outputs[0] = all->inputs[0];
     }
-    emulator_set(schedule_at(how->schedule % SCHEDULE_COUNT));
+    emulator_set(how->settings != NULL ? *how->settings
+                                       : schedule_at(how->schedule % SCHEDULE_COUNT));
     result = run_row(row, test, all, &device);
     if (how->in_place) {
         if (result.status == TARE_OK) {
@@ -542,6 +544,15 @@ void kernel_case_check(const tare_kernel_table *table, const kernel_case *test) 
             }
         }
     }
+}
+
+bool kernel_case_is_right(const tare_kernel_table *table, const kernel_case *test,
+                          emulator_settings settings) {
+    const tare_backend backend = {.name = "cuda", .tables = &table, .table_count = 1};
+    const tare_kernel *row = tare_backend_kernel(&backend, test->kernel, 0);
+    const variant how = {.storage = TARE_DTYPE_FLOAT, .settings = &settings};
+    const outcome result = try_row(row, test, &how);
+    return result.status == TARE_OK && result.text[0] == '\0';
 }
 
 void kernel_case_check_all(const tare_kernel_table *table, const kernel_case *tests, size_t count) {

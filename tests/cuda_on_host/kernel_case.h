@@ -53,7 +53,12 @@ typedef struct kernel_case {
  * operands nor, where the row's rule allows it, for channels-last ones. */
 void kernel_case_check(const tare_kernel_table *table, const kernel_case *test);
 
-/** The same for a list. */
+/** Whether the first row of that name computes the plain operands in float32 rightly under these
+ * settings; for tests that break the emulator. */
+bool kernel_case_is_right(const tare_kernel_table *table, const kernel_case *test,
+                          emulator_settings settings);
+
+/** The same as kernel_case_check() for a list. */
 void kernel_case_check_all(const tare_kernel_table *table, const kernel_case *tests, size_t count);
 
 #endif

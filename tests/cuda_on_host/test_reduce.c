@@ -7,6 +7,7 @@
 #include "cuda/kernels.h"
 #include "kernel_case.h"
 #include "ops/attrs.h"
+#include "schedules.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -164,5 +165,33 @@ Test(reduce, whole_numbers, .timeout = 300) {
             test.refused = strcmp(names[i], "ReduceL2") == 0 || strstr(names[i], "Log") != NULL;
             kernel_case_check(&tare_cuda_reduce_table, &test);
         }
+    }
+}
+
+/* Two lanes per output and more pieces of work than blocks; many lanes. */
+static bool right_under(emulator_settings settings) {
+    static const situation both[] = {{2, {2500, 8}, 1, {1}}, {2, {3, 1000}, 1, {1}}};
+    bool right = true;
+    for (size_t s = 0; s < COUNT(both); s++) {
+        tare_reduce_attrs attrs;
+        const kernel_case test =
+            make_case("ReduceSum", &both[s], &attrs, true, TARE_DTYPE_FLOAT, TARE_DTYPE_FLOAT);
+        right = right && kernel_case_is_right(&tare_cuda_reduce_table, &test, settings);
+    }
+    return right;
+}
+
+Test(reduce, every_barrier_is_needed, .timeout = 300) {
+    const char *name;
+    cr_assert(right_under(emulator_defaults()));
+    cr_assert_not_null(emulator_barrier(1));
+    for (size_t i = 0; (name = emulator_barrier(i)) != NULL; i++) {
+        bool right = true;
+        for (unsigned schedule = 0; schedule < SCHEDULE_COUNT && right; schedule++) {
+            emulator_settings settings = schedule_at(schedule);
+            settings.ignored_barrier = name;
+            right = right_under(settings);
+        }
+        cr_expect(!right, "nothing happens without the barrier %s", name);
     }
 }
