@@ -2,6 +2,7 @@
 /** The calibration state and the method minmax. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cpu/backend.h"
@@ -184,5 +185,165 @@ Test(state, different_states_do_not_merge) {
         cr_assert_not_null(strstr(err.text, texts[i]), "%s", err.text);
         tare_state_free(from);
     }
+    tare_state_free(state);
+}
+
+/* ---- sums ---- */
+
+static const tare_collect_window window = {
+    .kernel = {1, 2}, .stride = {1, 1}, .dilation = {1, 1}, .padding = {0, 1}, .output = {2, 2}};
+
+/* A tensor that a convolution reads, and rows of a matrix. */
+static const tare_stat_point sum_points[] = {
+    {.tensor = "image", .channels = 2, .axis = 1, .windows = &window, .window_count = 1},
+    {.tensor = "rows", .channels = 3, .axis = 2}};
+
+static const tare_desc image_desc = {
+    .dtype = TARE_DTYPE_FLOAT, .rank = 4, .dims = {1, 2, 2, 1}, .layout = TARE_LAYOUT_PLAIN};
+static const tare_desc rows_desc = {.dtype = TARE_DTYPE_FLOAT, .rank = 3, .dims = {1, 2, 3}};
+
+static tare_state *new_sum_state(tare_state_lane **lane, unsigned collect) {
+    const tare_state_spec spec = {.points = sum_points, .point_count = 2, .collect = collect};
+    tare_state *state = NULL;
+    cr_assert_eq(tare_state_new(&state, &spec, 4, NULL), TARE_OK);
+    cr_assert_eq(tare_state_lane_new(lane, state, NULL), TARE_OK);
+    return state;
+}
+
+static void record_sums(tare_state_lane *lane, uint64_t slot) {
+    const float image[4] = {1, 2, 0, 0.5F}, rows[6] = {1, 10, 100, 2, 20, -200};
+    const tare_state_entry entries[] = {{0, slot, &image_desc, image}, {1, slot, &rows_desc, rows}};
+    for (size_t i = 0; i < 2; i++) {
+        cr_assert_eq(tare_state_record(lane, &tare_backend_cpu, &entries[i], NULL), TARE_OK);
+    }
+}
+
+Test(state, sums_of_channels_and_windows) {
+    static const double channels[] = {3, 0.5}, rows[] = {3, 30, -100};
+    /* The image is one column wide: each column of the window meets it once, or the padding. */
+    static const double taps[] = {3, 0.5, 3, 0.5};
+    tare_state_lane *lane = NULL;
+    tare_state *state = new_sum_state(&lane, TARE_COLLECT_ALL);
+    tare_state_counts counts;
+
+    for (uint64_t slot = 0; slot < 3; slot++) {
+        record_sums(lane, slot);
+        complete(state, slot, slot, "sample");
+    }
+    tare_state_merge(state, lane);
+    tare_state_settle(state);
+    for (size_t c = 0; c < 2; c++) {
+        cr_assert_eq(tare_exact_sum_value(&tare_state_channel_sums(state, 0)[c]), 3 * channels[c]);
+    }
+    for (size_t c = 0; c < 3; c++) {
+        cr_assert_eq(tare_exact_sum_value(&tare_state_channel_sums(state, 1)[c]), 3 * rows[c]);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        cr_assert_eq(tare_exact_sum_value(&tare_state_window_sums(state, 0, 0)[i]), 3 * taps[i]);
+    }
+    cr_assert_null(tare_state_window_sums(state, 0, 1));
+    cr_assert_null(tare_state_window_sums(state, 1, 0));
+    cr_assert_eq(tare_state_channel_max(state, 1)[1], 20.0F);
+    counts = tare_state_counts_of(state, 0);
+    cr_assert(counts.elements == 12 && counts.zeros == 3 && counts.nan == 0);
+    tare_state_lane_free(lane);
+    tare_state_free(state);
+}
+
+Test(state, only_what_is_asked_for_is_collected) {
+    tare_state_lane *lane = NULL;
+    tare_state *state = new_sum_state(&lane, TARE_COLLECT_RANGES);
+    const tare_state_spec spec = tare_state_spec_of(state);
+    tare_state_spec all = spec;
+
+    record_sums(lane, 0);
+    complete(state, 0, 1, "sample");
+    tare_state_merge(state, lane);
+    tare_state_settle(state);
+    cr_assert_null(tare_state_channel_sums(state, 0));
+    cr_assert_null(tare_state_window_sums(state, 0, 0));
+    cr_assert_null(tare_state_codes(state, 0));
+    cr_assert_eq(tare_state_channel_max(state, 0)[0], 2.0F);
+    all.collect = TARE_COLLECT_ALL;
+    cr_assert_gt(tare_state_bytes(&all, 0), tare_state_bytes(&spec, 0) + 9 * 40);
+    cr_assert_gt(tare_state_lane_bytes(&all), tare_state_lane_bytes(&spec) + 9 * 40);
+    tare_state_lane_free(lane);
+    tare_state_free(state);
+}
+
+/* Two images that a sample brings along count like two samples of one. */
+Test(state, results_of_a_device_are_recorded_alike) {
+    static const tare_reduce_record records[] = {{.min = 0, .max = 2, .elements = 4, .zeros = 1},
+                                                 {.min = 0, .max = 2, .elements = 8, .zeros = 2}};
+    static const tare_reduce_channel channels[] = {
+        {1, 2, 3}, {0, 0.5F, 0.5F}, {1, 2, 6}, {0, 0.5F, 1}};
+    static const float sums[] = {0, 0, 3, 0.5F, 0, 0, 3, 0.5F, 0, 0, 3, 0.5F, 0, 0, 3, 0.5F};
+    static const float *const windows[] = {sums};
+    const tare_collect_result found = {records, channels, windows};
+    uint64_t *codes = calloc(TARE_COLLECT_CODE_COUNT, sizeof *codes);
+    tare_state_lane *lane = NULL;
+    tare_state *state = new_sum_state(&lane, TARE_COLLECT_ALL);
+    const tare_state_result result = {
+        .point = 0, .slot = 0, .result = &found, .sample = 1, .images = 2};
+
+    cr_assert_eq(tare_state_record_result(lane, &result, NULL), TARE_OK);
+    codes[0x3f80] = 2;
+    codes[0xc000] = 3;
+    codes[0x0000] = 1;
+    tare_state_record_codes(state, 0, codes);
+    complete(state, 0, 5, "sample");
+    tare_state_merge(state, lane);
+    tare_state_settle(state);
+    cr_assert_eq(tare_exact_sum_value(&tare_state_channel_sums(state, 0)[0]), 6.0);
+    cr_assert_eq(tare_exact_sum_value(&tare_state_window_sums(state, 0, 0)[3]), 1.0);
+    cr_assert_eq(tare_exact_sum_value(&tare_state_window_sums(state, 0, 0)[2]), 6.0);
+    cr_assert_eq(tare_state_codes(state, 0)->zeros, 2);
+    cr_assert_eq(tare_state_codes(state, 0)->counts[0x3f80], 2);
+    cr_assert_eq(tare_state_codes(state, 0)->counts[TARE_CODE_MAGNITUDES + 0x4000], 3);
+    cr_assert_eq(tare_code_histogram_finite(tare_state_codes(state, 0)), 8);
+    free(codes);
+    tare_state_lane_free(lane);
+    tare_state_free(state);
+}
+
+Test(state, sums_beyond_float_name_the_channel) {
+    const float rows[6] = {1, 3e38F, 1, 1, 3e38F, 1};
+    const tare_state_entry entry = {1, 0, &rows_desc, rows};
+    tare_state_lane *lane = NULL;
+    tare_state *state = new_sum_state(&lane, TARE_COLLECT_SUMS);
+    tare_error err;
+    cr_assert_eq(tare_state_record(lane, &tare_backend_cpu, &entry, &err), TARE_INVALID_ARGUMENT);
+    cr_assert_str_eq(err.text, "the sum of channel 1 of tensor 'rows' is beyond float32");
+    tare_state_lane_free(lane);
+    tare_state_free(state);
+}
+
+Test(state, other_axes_and_windows_do_not_merge) {
+    static const tare_collect_window other = {.kernel = {1, 2},
+                                              .stride = {1, 1},
+                                              .dilation = {1, 1},
+                                              .padding = {0, 0},
+                                              .output = {2, 1}};
+    tare_stat_point changed[2] = {sum_points[0], sum_points[1]};
+    tare_state_spec spec = {changed, 2, TARE_COLLECT_ALL};
+    tare_state_lane *lane = NULL;
+    tare_state *state = new_sum_state(&lane, TARE_COLLECT_ALL);
+    tare_error err;
+
+    cr_assert_eq(tare_state_check_spec(state, &spec, &err), TARE_OK);
+    changed[1].axis = 1;
+    cr_assert_eq(tare_state_check_spec(state, &spec, &err), TARE_INVALID_ARGUMENT);
+    cr_assert_not_null(strstr(err.text, "3 channels on axis 2, expected 3 on axis 1"));
+    changed[1].axis = 2;
+    changed[0].windows = &other;
+    cr_assert_eq(tare_state_check_spec(state, &spec, &err), TARE_INVALID_ARGUMENT);
+    cr_assert_not_null(strstr(err.text, "1 windows, expected 1 and the same"));
+    changed[0].window_count = 0;
+    cr_assert_eq(tare_state_check_spec(state, &spec, &err), TARE_INVALID_ARGUMENT);
+    cr_assert_not_null(strstr(err.text, "1 windows, expected 0"));
+    spec.collect = TARE_COLLECT_CODES;
+    cr_assert_eq(tare_state_check_spec(state, &spec, &err), TARE_INVALID_ARGUMENT);
+    cr_assert_not_null(strstr(err.text, "'ranges codes sums windows', expected 'ranges codes'"));
+    tare_state_lane_free(lane);
     tare_state_free(state);
 }

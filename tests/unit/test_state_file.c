@@ -11,8 +11,17 @@
 #include "stats/safetensors.h"
 #include "stats/state_file.h"
 
-static const tare_stat_point points[] = {
-    {.value = 3, .tensor = "a"}, {.value = 7, .tensor = "\xff/b", .channels = 2, .axis = 1}};
+static const tare_collect_window windows[] = {
+    {.kernel = {1, 2}, .stride = {1, 1}, .dilation = {1, 1}, .padding = {0, 1}, .output = {2, 2}},
+    {.kernel = {2, 1}, .stride = {1, 1}, .dilation = {1, 1}, .padding = {0, 0}, .output = {1, 1}}};
+
+static const tare_stat_point points[] = {{.value = 3, .tensor = "a"},
+                                         {.value = 7,
+                                          .tensor = "\xff/b",
+                                          .channels = 2,
+                                          .axis = 1,
+                                          .windows = windows,
+                                          .window_count = 2}};
 
 static const tare_state_input inputs[] = {
     {.name = "x", .element = TARE_FLOAT32, .rank = 4, .dims = {1, 2, 2, 1}}};
@@ -65,8 +74,10 @@ static unsigned char *written(size_t *bytes, const tare_state *state) {
 }
 
 Test(state_file, what_is_written_is_read) {
-    static const unsigned collects[] = {TARE_COLLECT_RANGES, TARE_COLLECT_ALL};
-    for (size_t i = 0; i < 2; i++) {
+    static const unsigned collects[] = {
+        TARE_COLLECT_RANGES, TARE_COLLECT_ALL,     TARE_COLLECT_CODES,
+        TARE_COLLECT_SUMS,   TARE_COLLECT_WINDOWS, TARE_COLLECT_SUMS | TARE_COLLECT_WINDOWS};
+    for (size_t i = 0; i < sizeof collects / sizeof collects[0]; i++) {
         tare_state *state = make_state(collects[i]);
         const tare_state_spec spec = tare_state_spec_of(state);
         tare_state_file file;
@@ -79,8 +90,21 @@ Test(state_file, what_is_written_is_read) {
         cr_assert_str_eq(tare_state_sample_at(file.state, 0).name, "eight");
         cr_assert_eq(tare_state_record_at(file.state, 0, 0)->min, -300.0F);
         cr_assert_eq(tare_state_channel_max(file.state, 1)[1], 5.0F);
-        cr_assert_eq(tare_state_codes(file.state, 0) == NULL, collects[i] == TARE_COLLECT_RANGES);
-        for (size_t p = 0; p < 2 && collects[i] != TARE_COLLECT_RANGES; p++) {
+        cr_assert_eq(tare_state_counts_of(file.state, 0).elements, 8);
+        cr_assert_eq(tare_state_counts_of(file.state, 1).zeros, 2);
+        cr_assert_eq(tare_state_codes(file.state, 0) == NULL,
+                     (collects[i] & TARE_COLLECT_CODES) == 0);
+        cr_assert_eq(tare_state_channel_sums(file.state, 1) == NULL,
+                     (collects[i] & TARE_COLLECT_SUMS) == 0);
+        cr_assert_eq(tare_state_window_sums(file.state, 1, 1) == NULL,
+                     (collects[i] & TARE_COLLECT_WINDOWS) == 0);
+        if ((collects[i] & TARE_COLLECT_SUMS) != 0) {
+            cr_assert_eq(tare_exact_sum_value(tare_state_channel_sums(file.state, 1)), -300.5);
+        }
+        if ((collects[i] & TARE_COLLECT_WINDOWS) != 0) {
+            cr_assert_eq(tare_exact_sum_value(&tare_state_window_sums(file.state, 1, 1)[3]), 8.0);
+        }
+        for (size_t p = 0; p < 2 && (collects[i] & TARE_COLLECT_CODES) != 0; p++) {
             cr_assert(tare_code_histogram_equal(tare_state_codes(file.state, p),
                                                 tare_state_codes(state, p)));
         }
@@ -119,6 +143,8 @@ Test(state_file, impossible_contents_are_refused) {
         {"\"shape\":[2,2]", "\"shape\":[2,9]", "'sample.elements'"},
         {"\"F32\"", "\"F64\"", "is not F32"},
         {"\"fields\":\"ranges codes ", "\"fields\":\"ranges cones ", "'ranges cones "},
+        {"\"shape\":[2,10]", "\"shape\":[2,11]", "'window.shape'"},
+        {"\"channel_sum\":", "\"channel_sun\":", "'channel_sum' is missing"},
         {"\"format\":\"tare-state\"", "\"format\":\"bare-state\"", "'bare-state'"},
     };
     tare_state *state = make_state(TARE_COLLECT_ALL);

@@ -15,7 +15,8 @@ typedef struct reading {
 } reading;
 
 static bool is_activation(const tare_value *value) {
-    return value != NULL && value->constant == NULL && value->dtype == TARE_DTYPE_FLOAT;
+    return value != NULL && value->constant == NULL && value->dtype == TARE_DTYPE_FLOAT &&
+           value->rank >= 0;
 }
 
 static bool is_weight(const tare_value *value) {
@@ -25,31 +26,33 @@ static bool is_weight(const tare_value *value) {
 static bool read_conv(reading *out, const tare_node *node) {
     const tare_conv_attrs *attrs = node->attrs;
     *out = (reading){.value = tare_node_input(node, 0), .axis = 1};
+    /* The window of a node that no output needs was not inferred. */
+    if (!is_activation(out->value) || attrs->window.rank != out->value->rank - 2) {
+        return false;
+    }
     if (strcmp(node->op_type, "Conv") == 0) {
         out->window = &attrs->window;
         out->output = node->outputs[0]->dims + 2;
     }
-    return is_activation(out->value) && is_weight(tare_node_input(node, 1));
+    return is_weight(tare_node_input(node, 1));
 }
 
 /* The activation may stand on either side. */
 static bool read_matmul(reading *out, const tare_node *node) {
     const tare_value *a = tare_node_input(node, 0), *b = tare_node_input(node, 1);
-    *out = (reading){.value = a, .axis = a->rank - 1};
-    if (is_weight(a)) {
-        *out = (reading){.value = b, .axis = b->rank - 2};
-    }
-    return is_activation(out->value) && (is_weight(a) || is_weight(b));
+    const bool weight_first = is_weight(a);
+    *out = weight_first ? (reading){.value = b, .axis = b->rank - 2}
+                        : (reading){.value = a, .axis = a->rank - 1};
+    return is_activation(out->value) && (weight_first || is_weight(b));
 }
 
 static bool read_gemm(reading *out, const tare_node *node) {
     const tare_gemm_attrs *attrs = node->attrs;
     const tare_value *a = tare_node_input(node, 0), *b = tare_node_input(node, 1);
-    *out = (reading){.value = a, .axis = attrs->trans_a ? 0 : 1};
-    if (is_weight(a)) {
-        *out = (reading){.value = b, .axis = attrs->trans_b ? 1 : 0};
-    }
-    return is_activation(out->value) && (is_weight(a) || is_weight(b));
+    const bool weight_first = is_weight(a);
+    *out = weight_first ? (reading){.value = b, .axis = attrs->trans_b ? 1 : 0}
+                        : (reading){.value = a, .axis = attrs->trans_a ? 0 : 1};
+    return is_activation(out->value) && (weight_first || is_weight(b));
 }
 
 static bool find_reading(reading *out, const tare_node *node) {
