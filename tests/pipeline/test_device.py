@@ -16,8 +16,6 @@ from PIL import Image
 import networks
 import program
 
-DEVICE = os.environ.get("TARE_HOST_DEVICE", "")
-
 
 def read_state(path):
     """Metadata and the bytes of each tensor."""
@@ -32,15 +30,17 @@ def read_state(path):
 class Device(program.Case):
     """Runs the program with the test device."""
 
+    plugin = os.environ.get("TARE_HOST_DEVICE", "")
+
     def setUp(self):
         super().setUp()
-        if not DEVICE:
-            self.skipTest("TARE_HOST_DEVICE is not set")
+        if not self.plugin:
+            self.skipTest("the plug-in was not built, or no variable names it")
         self.model = networks.save(networks.build(), self.folder / "model.onnx")
         self.data = networks.samples(12)
         np.save(self.folder / "data.npy", self.data)
         self.log = self.folder / "device.log"
-        self.set(TARE_CUDA_PLUGIN=DEVICE, TARE_TEST_DEVICE_LOG=str(self.log))
+        self.set(TARE_CUDA_PLUGIN=self.plugin, TARE_TEST_DEVICE_LOG=str(self.log))
 
     def set(self, **variables):
         for name, value in variables.items():
