@@ -218,8 +218,8 @@ typedef struct tare_run_options {
     uint64_t batch; /**< samples that a CUDA device runs at once; 0 (default): chosen by memory.
                        A hint: the CPU runs one per thread. No result depends on it */
     int threads;    /**< worker threads; 0 (default): as many as the process may use */
-    uint64_t memory_bytes;         /**< refuse before the first sample when the plan needs more; 0
-                                      (default): no limit */
+    uint64_t memory_bytes;         /**< refuse before the first sample when the plan needs more of
+                                      the host's memory, or of the device's; 0 (default): no limit */
     const tare_array_view *shapes; /**< shapes for inputs whose dims the model leaves open: name,
                                       rank, dims; data NULL */
     size_t shape_count;
