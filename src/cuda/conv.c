@@ -129,20 +129,26 @@ static tare_status prepare_transposed(tare_prepare *prepare, tare_error *err) {
     return prepare_conv(prepare, true, err);
 }
 
+/* Our own kernels stand before cuDNN for these, whose plans take it longest. */
+static bool is_depthwise(const tare_conv_spec *spec) {
+    return !spec->transposed && spec->w[1] == 1 && spec->x[1] > 1 && spec->x[1] == spec->y[1];
+}
+
 static void announce(const tare_prepare *prepare, bool transposed) {
     tare_device *device = prepare->device;
     tare_conv_spec spec;
     if (check_additions(prepare, NULL) == TARE_OK &&
-        tare_conv_spec_read(&spec, prepare, transposed, device->precision, NULL) == TARE_OK) {
+        tare_conv_spec_read(&spec, prepare, transposed, device->precision, NULL) == TARE_OK &&
+        !is_depthwise(&spec)) {
         tare_conv_cache_announce(device->convolutions, &spec);
     }
 }
 
-void tare_cuda_conv_announce(const tare_prepare *prepare) {
+static void announce_forward(const tare_prepare *prepare) {
     announce(prepare, false);
 }
 
-void tare_cuda_conv_transpose_announce(const tare_prepare *prepare) {
+static void announce_transposed(const tare_prepare *prepare) {
     announce(prepare, true);
 }
 
@@ -219,14 +225,16 @@ static const tare_kernel rows[] = {
      .takes_epilogues = true,
      .prepare = prepare_forward,
      .run = run_conv,
-     .release = release_conv},
+     .release = release_conv,
+     .announce = announce_forward},
     {.name = "ConvTranspose",
      .private_size = sizeof(conv_state),
      .layout = TARE_LAYOUT_RULE_LAST,
      .takes_epilogues = true,
      .prepare = prepare_transposed,
      .run = run_conv,
-     .release = release_conv},
+     .release = release_conv,
+     .announce = announce_transposed},
 };
 
 const tare_kernel_table tare_cuda_conv_table = {rows, sizeof rows / sizeof rows[0]};

@@ -5,7 +5,8 @@
  * A plan is found by heuristics, or measured where the device says `tune`, among engines that are
  * deterministic and precise enough: fp32 takes neither tensor cores nor rounded inputs, and no
  * precision takes Winograd's or Fourier's algorithms or sums in less than float32. Where no engine
- * computes bias and epilogues along with the convolution, a kernel of ours does so behind it.
+ * computes bias and epilogues along with the convolution, a kernel of ours does so behind it. Plans
+ * that the rows were announced are built by other threads meanwhile.
  *
  * What only a GPU can show: which engines exist and how fast they are; whether engines write
  * themselves as text (those that do not are looked for again in each run of the program); what
@@ -38,11 +39,5 @@ typedef struct tare_conv_counts {
 } tare_conv_counts;
 
 void tare_conv_cache_counts(tare_conv_counts *out, tare_conv_cache *cache);
-
-/** Starts building the plan that prepare() of this row will ask for, on another thread. Called for
- * all convolutions of a network before the first one is prepared, it lets their plans be built in
- * parallel. Failures are left for prepare(). */
-void tare_cuda_conv_announce(const tare_prepare *prepare);
-void tare_cuda_conv_transpose_announce(const tare_prepare *prepare);
 
 #endif

@@ -214,7 +214,7 @@ Test(conv_cache, announced_plans_are_built_once) {
         for (int64_t i = 1; i <= LAYERS; i++) {
             layer made;
             layer_init(&made, &used, i);
-            tare_cuda_conv_announce(&made.prepare);
+            made.row->announce(&made.prepare);
             layer_free(&made);
         }
         for (int64_t i = 1; i <= LAYERS; i++) {
@@ -232,7 +232,7 @@ Test(conv_cache, closes_while_plans_are_built) {
     for (int64_t i = 1; i <= 40; i++) {
         layer made;
         layer_init(&made, &used, i);
-        tare_cuda_conv_announce(&made.prepare);
+        made.row->announce(&made.prepare);
         layer_free(&made);
     }
     bench_close(&used);

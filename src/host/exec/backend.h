@@ -112,6 +112,9 @@ typedef struct tare_kernel {
     tare_status (*prepare)(tare_prepare *prepare, tare_error *err);
     tare_status (*run)(const tare_run *run, tare_error *err);
     void (*release)(void *private_data); /**< NULL allowed; called also after a failed prepare */
+    /** NULL allowed. What prepare is probably going to be asked for (private_data is NULL), said of
+     * all nodes before the first one is prepared: starts what takes long on other threads. */
+    void (*announce)(const tare_prepare *prepare);
 } tare_kernel;
 
 /** What one sample of one value is reduced to. Only finite elements enter min and max. */
