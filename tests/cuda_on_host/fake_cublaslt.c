@@ -48,6 +48,8 @@ const char *cublasLtGetStatusString(cublasStatus_t status) {
         return "CUBLAS_STATUS_INVALID_VALUE";
     case CUBLAS_STATUS_NOT_SUPPORTED:
         return "CUBLAS_STATUS_NOT_SUPPORTED";
+    case CUBLAS_STATUS_EXECUTION_FAILED:
+        return "CUBLAS_STATUS_EXECUTION_FAILED";
     default:
         return "CUBLAS_STATUS_INTERNAL_ERROR";
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * The part of the CUDA runtime that the backend calls, on the host. Device memory is the host's,
- * filled with NaN; streams do their work when somebody waits for it (fake_stream.h).
+ * filled with NaN; streams do their work when somebody waits for it (fake_stream.h). What is not
+ * freed is reported on standard error when the process ends.
  */
 #include <cuda_runtime_api.h>
 #include <pthread.h>
@@ -30,6 +31,24 @@ static struct {
     block *blocks;
     size_t used; /* device memory */
 } heap = {PTHREAD_MUTEX_INITIALIZER, NULL, 0};
+
+/* Says at the end of the process what the backend has left behind. */
+static void report_leaks(void) {
+    size_t count = 0;
+    for (const block *each = heap.blocks; each != NULL; each = each->next) {
+        count++;
+    }
+    if (count > 0 || fake_streams_living() > 0) {
+        (void)fprintf(stderr, "fake CUDA: not freed: %zu allocations, %ld streams and the like\n",
+                      count, fake_streams_living());
+    }
+}
+
+static void register_report(void) {
+    (void)atexit(report_leaks);
+}
+
+static pthread_once_t report_once = PTHREAD_ONCE_INIT;
 
 static size_t total_memory(void) {
     return (size_t)fake_setting("memory", DEFAULT_MEMORY);
@@ -140,6 +159,7 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, in
 }
 
 cudaError_t cudaSetDevice(int device) {
+    (void)pthread_once(&report_once, register_report);
     return is_device(device) ? cudaSuccess : cudaErrorInvalidDevice;
 }
 

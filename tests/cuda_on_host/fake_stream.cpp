@@ -3,6 +3,7 @@
 #include "fake_stream.h"
 #include "cuda_runtime.h"
 
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <memory>
@@ -19,6 +20,7 @@ std::recursive_mutex mutex;
 typedef std::lock_guard<std::recursive_mutex> lock;
 
 thread_local int captures = 0;
+std::atomic<long> living{0}; // streams, events, graphs, executables
 
 } // namespace
 
@@ -85,6 +87,7 @@ fake_stream *fake_stream_new(void) {
     const lock alone(mutex);
     CUstream_st *fresh = new CUstream_st{std::make_shared<queue>()};
     queues.insert(fresh->all);
+    living++;
     return fresh;
 }
 
@@ -92,6 +95,7 @@ void fake_stream_free(fake_stream *stream) {
     const lock alone(mutex);
     stream->all->work_until(stream->all->given);
     queues.erase(stream->all);
+    living--;
     delete stream;
 }
 
@@ -124,11 +128,17 @@ fake_result fake_streams_wait(void) {
     return result;
 }
 
+long fake_streams_living(void) {
+    return living;
+}
+
 fake_event *fake_event_new(void) {
+    living++;
     return new CUevent_st;
 }
 
 void fake_event_free(fake_event *event) {
+    living--;
     delete event;
 }
 
@@ -202,6 +212,7 @@ fake_result fake_capture_end(fake_graph **out, fake_stream *stream) {
         return cudaErrorIllegalState;
     }
     *out = stream->all->capture.release();
+    living++;
     captures--;
     return cudaSuccess;
 }
@@ -211,14 +222,17 @@ bool fake_is_capturing(void) {
 }
 
 void fake_graph_free(fake_graph *graph) {
+    living--;
     delete graph;
 }
 
 fake_executable *fake_executable_new(const fake_graph *graph) {
+    living++;
     return new CUgraphExec_st{std::make_shared<std::vector<work>>(graph->all)};
 }
 
 void fake_executable_free(fake_executable *executable) {
+    living--;
     delete executable;
 }
 

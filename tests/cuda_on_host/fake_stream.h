@@ -38,6 +38,9 @@ fake_result fake_stream_add(fake_stream *stream, fake_work call, const void *con
 fake_result fake_stream_wait(fake_stream *stream); /**< does its work */
 fake_result fake_streams_wait(void);               /**< that of all streams */
 
+/** Streams, events and graphs that were not freed. */
+long fake_streams_living(void);
+
 fake_event *fake_event_new(void);
 void fake_event_free(fake_event *event);
 fake_result fake_event_record(fake_event *event, fake_stream *stream);

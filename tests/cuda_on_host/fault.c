@@ -32,5 +32,6 @@ bool fake_setting_is(const char *name, const char *value) {
 }
 
 bool fake_fault_due(const char *name, atomic_llong *calls) {
-    return atomic_fetch_add(calls, 1) + 1 == fake_setting(name, 0);
+    const long long due = fake_setting(name, 0);
+    return due > 0 && atomic_fetch_add(calls, 1) + 1 == due;
 }

@@ -23,7 +23,7 @@ long long fake_setting(const char *name, long long otherwise);
 /** Whether `value` is given for `name`. */
 bool fake_setting_is(const char *name, const char *value);
 
-/** Counts a call; whether it is the one that is to fail. */
+/** Counts a call, if a number is given for `name`; whether it is the one that is to fail. */
 bool fake_fault_due(const char *name, atomic_llong *calls);
 
 #endif
