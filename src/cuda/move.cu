@@ -69,42 +69,44 @@ __device__ uint64_t split(uint64_t &left, uint64_t number, const tare_divisor &b
     return quotient;
 }
 
+// The first of a thread's units; the others follow THREADS apart.
+__device__ uint64_t first_unit() {
+    return static_cast<uint64_t>(blockIdx.x) * THREADS * UNITS + threadIdx.x;
+}
+
 template <typename U> __device__ void move_units(const tare_move_launch &launch) {
-    const uint64_t step = static_cast<uint64_t>(gridDim.x) * THREADS * UNITS;
-    for (uint64_t first = static_cast<uint64_t>(blockIdx.x) * THREADS * UNITS + threadIdx.x;
-         first < launch.count; first += step) {
-        uint64_t rest[UNITS];
-        int64_t dst[UNITS], src[UNITS];
-        typename U::source in[UNITS];
+    const uint64_t first = first_unit();
+    uint64_t rest[UNITS];
+    int64_t dst[UNITS], src[UNITS];
+    typename U::source in[UNITS];
 
 #pragma unroll
-        for (int u = 0; u < UNITS; u++) {
-            rest[u] = first + static_cast<uint64_t>(u) * THREADS;
-            dst[u] = 0;
-            src[u] = 0;
-        }
-        for (int axis = launch.rank - 1; axis > 0; axis--) {
-#pragma unroll
-            for (int u = 0; u < UNITS; u++) {
-                uint64_t index;
-                rest[u] = split(index, rest[u], launch.dims[axis], launch.small);
-                dst[u] += static_cast<int64_t>(index) * launch.dst_step[axis];
-                src[u] += static_cast<int64_t>(index) * launch.src_step[axis];
-            }
-        }
+    for (int u = 0; u < UNITS; u++) {
+        rest[u] = first + static_cast<uint64_t>(u) * THREADS;
+        dst[u] = 0;
+        src[u] = 0;
+    }
+    for (int axis = launch.rank - 1; axis > 0; axis--) {
 #pragma unroll
         for (int u = 0; u < UNITS; u++) {
-            dst[u] += static_cast<int64_t>(rest[u]) * launch.dst_step[0];
-            src[u] += static_cast<int64_t>(rest[u]) * launch.src_step[0];
-            if (first + static_cast<uint64_t>(u) * THREADS < launch.count) {
-                in[u] = *reinterpret_cast<const typename U::source *>(launch.src + src[u]);
-            }
+            uint64_t index;
+            rest[u] = split(index, rest[u], launch.dims[axis], launch.small);
+            dst[u] += static_cast<int64_t>(index) * launch.dst_step[axis];
+            src[u] += static_cast<int64_t>(index) * launch.src_step[axis];
         }
+    }
 #pragma unroll
-        for (int u = 0; u < UNITS; u++) {
-            if (first + static_cast<uint64_t>(u) * THREADS < launch.count) {
-                *reinterpret_cast<typename U::stored *>(launch.dst + dst[u]) = U::convert(in[u]);
-            }
+    for (int u = 0; u < UNITS; u++) {
+        dst[u] += static_cast<int64_t>(rest[u]) * launch.dst_step[0];
+        src[u] += static_cast<int64_t>(rest[u]) * launch.src_step[0];
+        if (first + static_cast<uint64_t>(u) * THREADS < launch.count) {
+            in[u] = *reinterpret_cast<const typename U::source *>(launch.src + src[u]);
+        }
+    }
+#pragma unroll
+    for (int u = 0; u < UNITS; u++) {
+        if (first + static_cast<uint64_t>(u) * THREADS < launch.count) {
+            *reinterpret_cast<typename U::stored *>(launch.dst + dst[u]) = U::convert(in[u]);
         }
     }
 }
@@ -118,43 +120,37 @@ template <typename U, int SIDE> __device__ void move_tiles(const tare_move_launc
     TARE_SHARED(typename U::stored, tile, SIDE * line);
     const int lane = static_cast<int>(threadIdx.x) % SIDE;
     const int row = static_cast<int>(threadIdx.x) / SIDE;
+    uint64_t rest = blockIdx.x, index, place[2] = {0, 0};
+    int64_t to = 0, from = 0;
 
-    for (uint64_t number = blockIdx.x; number < launch.count; number += gridDim.x) {
-        uint64_t rest = number, index, place[2] = {0, 0};
-        int64_t to = 0, from = 0;
-
-        for (int axis = launch.rank - 1; axis >= 0; axis--) {
-            rest = split(index, rest, launch.dims[axis], launch.small);
-            to += static_cast<int64_t>(index) * launch.dst_step[axis];
-            from += static_cast<int64_t>(index) * launch.src_step[axis];
-            if (axis == launch.rank - 1) {
-                place[1] = index * SIDE;
-            } else if (axis == launch.rank - 2) {
-                place[0] = index * SIDE;
-            }
+    for (int axis = launch.rank - 1; axis >= 0; axis--) {
+        rest = split(index, rest, launch.dims[axis], launch.small);
+        to += static_cast<int64_t>(index) * launch.dst_step[axis];
+        from += static_cast<int64_t>(index) * launch.src_step[axis];
+        if (axis == launch.rank - 1) {
+            place[1] = index * SIDE;
+        } else if (axis == launch.rank - 2) {
+            place[0] = index * SIDE;
         }
-        // What is left of both axes from the tile's first element on.
-        const uint64_t left[2] = {launch.tile_size[0] - place[0], launch.tile_size[1] - place[1]};
-        const typename U::source *in =
-            reinterpret_cast<const typename U::source *>(launch.src + from) + lane;
+    }
+    // What is left of both axes from the tile's first element on.
+    const uint64_t left[2] = {launch.tile_size[0] - place[0], launch.tile_size[1] - place[1]};
 #pragma unroll
-        for (int k = 0; k < SIDE; k += rows) {
-            const int y = row + k;
-            if (static_cast<uint64_t>(lane) < left[0] && static_cast<uint64_t>(y) < left[1]) {
-                tile[y * line + lane] = U::convert(*reinterpret_cast<const typename U::source *>(
-                    reinterpret_cast<const unsigned char *>(in) + y * launch.src_line));
-            }
+    for (int k = 0; k < SIDE; k += rows) {
+        const int y = row + k;
+        if (static_cast<uint64_t>(lane) < left[0] && static_cast<uint64_t>(y) < left[1]) {
+            tile[y * line + lane] = U::convert(reinterpret_cast<const typename U::source *>(
+                launch.src + from + y * launch.src_line)[lane]);
         }
-        __syncthreads();
+    }
+    __syncthreads();
 #pragma unroll
-        for (int k = 0; k < SIDE; k += rows) {
-            const int y = row + k;
-            if (static_cast<uint64_t>(lane) < left[1] && static_cast<uint64_t>(y) < left[0]) {
-                reinterpret_cast<typename U::stored *>(
-                    launch.dst + to + y * launch.dst_line)[lane] = tile[lane * line + y];
-            }
+    for (int k = 0; k < SIDE; k += rows) {
+        const int y = row + k;
+        if (static_cast<uint64_t>(lane) < left[1] && static_cast<uint64_t>(y) < left[0]) {
+            reinterpret_cast<typename U::stored *>(launch.dst + to + y * launch.dst_line)[lane] =
+                tile[lane * line + y];
         }
-        __syncthreads();
     }
 }
 
@@ -172,48 +168,44 @@ template <> __device__ uint4 fill_value<uint4>(const tare_mapped_launch &launch)
 }
 
 template <typename T> __device__ void move_mapped(const tare_mapped_launch &launch) {
-    const uint64_t step = static_cast<uint64_t>(gridDim.x) * THREADS * UNITS;
-    for (uint64_t first = static_cast<uint64_t>(blockIdx.x) * THREADS * UNITS + threadIdx.x;
-         first < launch.count; first += step) {
-        uint64_t rest[UNITS];
-        int64_t src[UNITS];
-        bool filled[UNITS];
-        T value[UNITS];
+    const uint64_t first = first_unit();
+    uint64_t rest[UNITS];
+    int64_t src[UNITS];
+    bool filled[UNITS];
+    T value[UNITS];
 
 #pragma unroll
-        for (int u = 0; u < UNITS; u++) {
-            const uint64_t number = first + static_cast<uint64_t>(u) * THREADS;
-            // Threads behind the end look at the last unit and store nothing.
-            rest[u] = number < launch.count ? number : launch.count - 1;
-            src[u] = 0;
-            filled[u] = false;
-        }
-        for (int axis = launch.rank - 1; axis >= 0; axis--) {
-            const int64_t *offsets = launch.offsets[axis];
-#pragma unroll
-            for (int u = 0; u < UNITS; u++) {
-                uint64_t index;
-                rest[u] = split(index, rest[u], launch.dims[axis], launch.small);
-                const int64_t offset = offsets != NULL
-                                           ? offsets[index]
-                                           : static_cast<int64_t>(index) * launch.step[axis];
-                filled[u] = filled[u] || offset < 0;
-                src[u] += offset;
-            }
-        }
+    for (int u = 0; u < UNITS; u++) {
+        const uint64_t number = first + static_cast<uint64_t>(u) * THREADS;
+        // Threads behind the end look at the last unit and store nothing.
+        rest[u] = number < launch.count ? number : launch.count - 1;
+        src[u] = 0;
+        filled[u] = false;
+    }
+    for (int axis = launch.rank - 1; axis >= 0; axis--) {
+        const int64_t *offsets = launch.offsets[axis];
 #pragma unroll
         for (int u = 0; u < UNITS; u++) {
-            value[u] = fill_value<T>(launch);
-            if (!filled[u]) {
-                value[u] = *reinterpret_cast<const T *>(launch.src + src[u]);
-            }
+            uint64_t index;
+            rest[u] = split(index, rest[u], launch.dims[axis], launch.small);
+            const int64_t offset =
+                offsets != NULL ? offsets[index] : static_cast<int64_t>(index) * launch.step[axis];
+            filled[u] = filled[u] || offset < 0;
+            src[u] += offset;
         }
+    }
 #pragma unroll
-        for (int u = 0; u < UNITS; u++) {
-            const uint64_t number = first + static_cast<uint64_t>(u) * THREADS;
-            if (number < launch.count) {
-                reinterpret_cast<T *>(launch.dst)[number] = value[u];
-            }
+    for (int u = 0; u < UNITS; u++) {
+        value[u] = fill_value<T>(launch);
+        if (!filled[u]) {
+            value[u] = *reinterpret_cast<const T *>(launch.src + src[u]);
+        }
+    }
+#pragma unroll
+    for (int u = 0; u < UNITS; u++) {
+        const uint64_t number = first + static_cast<uint64_t>(u) * THREADS;
+        if (number < launch.count) {
+            reinterpret_cast<T *>(launch.dst)[number] = value[u];
         }
     }
 }
@@ -291,10 +283,15 @@ const mapped_kernel mapped_kernels[] = {MOVE_KERNEL(tare_mapped_1), MOVE_KERNEL(
                                         MOVE_KERNEL(tare_mapped_4), MOVE_KERNEL(tare_mapped_8),
                                         MOVE_KERNEL(tare_mapped_16)};
 
-// One block per piece of work as far as a grid reaches.
-unsigned grid_of(uint64_t items, uint64_t per_block) {
-    const uint64_t blocks = (items + per_block - 1) / per_block, most = 0x7fffffffU;
-    return static_cast<unsigned>(blocks < most ? blocks : most);
+// One block per piece of work.
+tare_status count_blocks(unsigned *blocks, uint64_t items, uint64_t per_block, tare_error *err) {
+    const uint64_t count = items / per_block + (items % per_block != 0 ? 1 : 0);
+    if (count > INT32_MAX) {
+        return tare_fail(err, TARE_UNSUPPORTED, "a copy by %llu blocks, expected at most %d",
+                         static_cast<unsigned long long>(count), INT32_MAX);
+    }
+    *blocks = static_cast<unsigned>(count);
+    return TARE_OK;
 }
 
 } // namespace
@@ -303,22 +300,25 @@ extern "C" tare_status tare_move_start(const tare_move_launch *launch, tare_stre
                                        tare_error *err) {
     const move_kernel &kernel =
         launch->tiled ? tile_kernels[launch->unit] : unit_kernels[launch->unit];
-    const uint64_t per_block = launch->tiled ? 1 : THREADS * UNITS;
+    unsigned blocks = 0;
 
-    if (launch->count == 0) {
+    TARE_TRY(count_blocks(&blocks, launch->count, launch->tiled ? 1 : THREADS * UNITS, err));
+    if (blocks == 0) {
         return TARE_OK;
     }
-    TARE_LAUNCH(kernel.start, grid_of(launch->count, per_block), THREADS, 0, stream, *launch);
+    TARE_LAUNCH(kernel.start, blocks, THREADS, 0, stream, *launch);
     return tare_launched(kernel.name, err);
 }
 
 extern "C" tare_status tare_mapped_start(const tare_mapped_launch *launch, tare_stream stream,
                                          tare_error *err) {
     const mapped_kernel &kernel = mapped_kernels[launch->unit];
+    unsigned blocks = 0;
 
-    if (launch->count == 0) {
+    TARE_TRY(count_blocks(&blocks, launch->count, THREADS * UNITS, err));
+    if (blocks == 0) {
         return TARE_OK;
     }
-    TARE_LAUNCH(kernel.start, grid_of(launch->count, THREADS * UNITS), THREADS, 0, stream, *launch);
+    TARE_LAUNCH(kernel.start, blocks, THREADS, 0, stream, *launch);
     return tare_launched(kernel.name, err);
 }

@@ -57,7 +57,8 @@ typedef struct tare_move_launch {
     int64_t dst_line, src_line;
 } tare_move_launch;
 
-/** Nothing is launched when there is nothing to move. */
+/** Nothing is launched when there is nothing to move. TARE_UNSUPPORTED for more blocks than a grid
+ * has (2^41 elements and more), TARE_BACKEND when the launch is refused. */
 TARE_MUST_CHECK tare_status tare_move_start(const tare_move_launch *launch, tare_stream stream,
                                             tare_error *err);
 

@@ -416,3 +416,36 @@ Test(cuda_move, long_division_through_tables) {
     cr_assert_eq(tare_mapped_start(&launch, NULL, &err), TARE_OK, "%s", err.text);
     cr_assert_arr_eq(out, wanted, sizeof wanted);
 }
+
+static bool transposes_under(emulator_settings settings) {
+    static float in[33 * 40], out[33 * 40];
+    tare_cuda_move move = {.dst_bytes = 4, .src_bytes = 4};
+    tare_error err;
+    bool right;
+
+    tare_movement_axis(&move.movement, 33, 40, 1);
+    tare_movement_axis(&move.movement, 40, 1, 33);
+    tare_movement_finish(&move.movement);
+    for (int i = 0; i < 33 * 40; i++) {
+        in[i] = (float)i;
+    }
+    emulator_set(settings);
+    right = tare_cuda_move_run(&move, out, in, NULL, &err) == TARE_OK;
+    for (int i = 0; i < 33 * 40; i++) {
+        right = right && out[i] == in[i % 40 * 33 + i / 40];
+    }
+    return right;
+}
+
+Test(cuda_move, tiles_need_their_barrier) {
+    bool right = true;
+    cr_assert(transposes_under(emulator_defaults()));
+    cr_assert_not_null(emulator_barrier(0));
+    cr_assert_null(emulator_barrier(1));
+    for (unsigned schedule = 0; schedule < SCHEDULE_COUNT; schedule++) {
+        emulator_settings settings = schedule_at(schedule);
+        settings.ignored_barrier = emulator_barrier(0);
+        right = right && transposes_under(settings);
+    }
+    cr_expect_not(right);
+}
