@@ -11,6 +11,7 @@ set(TARE_CUDA_KERNEL_FILES
   move.cu
   norm_groups.cu
   norm_rows.cu
+  pool.cu
   softmax.cu
   stats_histogram.cu
   stats_range.cu
@@ -28,6 +29,7 @@ set(TARE_CUDA_C_FILES
   move_plan.c
   norm.c
   pad.c
+  pool.c
   softmax.c
   program.c
   reduce.c
