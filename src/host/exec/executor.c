@@ -222,12 +222,18 @@ static tare_status watch_inputs(const tare_execution *execution, const tare_watc
     return TARE_OK;
 }
 
+static tare_status tell_place(const tare_watch *watch, size_t place, tare_error *err) {
+    return watch->passed == NULL ? TARE_OK : watch->passed(watch->user, place, err);
+}
+
 tare_status tare_execution_run(tare_execution *execution, const void *const *inputs,
                                const tare_watch *watch, tare_error *err) {
     const tare_plan *plan = execution->plan;
     resolve_pointers(execution, inputs);
     if (watch != NULL) {
+        TARE_TRY(tell_place(watch, 0, err));
         TARE_TRY(watch_inputs(execution, watch, err));
+        TARE_TRY(tell_place(watch, 1, err));
     }
     for (size_t i = 0; i < plan->step_count; i++) {
         const tare_step *step = &plan->steps[i];
@@ -235,7 +241,9 @@ tare_status tare_execution_run(tare_execution *execution, const void *const *inp
             TARE_TRY(run_step(execution, step, err));
         }
         if (watch != NULL) {
+            TARE_TRY(tell_place(watch, 2 * i + 2, err));
             TARE_TRY(watch_outputs(execution, step, watch, err));
+            TARE_TRY(tell_place(watch, 2 * i + 3, err));
         }
     }
     return TARE_OK;

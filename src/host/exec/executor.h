@@ -14,6 +14,10 @@
 typedef struct tare_watch {
     tare_status (*value)(void *user, size_t value_id, const tare_desc *desc, const void *data,
                          tare_error *err);
+    /** NULL, or called as the run passes its places, to time what is in between: place 0 is its
+     * start, 1 behind the watched inputs, 2 i + 2 behind step i (tare_plan_step()), 2 i + 3 behind
+     * the watched values that step completed. On a device that is where a mark can be set. */
+    tare_status (*passed)(void *user, size_t place, tare_error *err);
     void *user;
 } tare_watch;
 
