@@ -114,7 +114,7 @@ __device__ static inline uint4 tare_load_16(const void *address) {
     return __ldcs(static_cast<const uint4 *>(address));
 }
 
-__device__ static inline bool tare_aligned_16(const void *address) {
+__host__ __device__ static inline bool tare_aligned_16(const void *address) {
     return (reinterpret_cast<uintptr_t>(address) & 15U) == 0;
 }
 

@@ -9,10 +9,12 @@
 #include "cuda/functions.cuh"
 
 #define THREADS       128
-// Blocks that a multiprocessor holds at once: 72 registers for a thread. Eight would leave 64,
-// which is one too few.
+// Blocks that a multiprocessor holds at once, as many as registers allow: 72 for a thread of the
+// general kernels (64 are one too few), 48 where nothing but vectors is read, since there memory is
+// the limit and more threads keep more of it in flight.
 #define RESIDENT      7
-#define PER_PROCESSOR 16
+#define RESIDENT_EVEN 10
+#define PER_PROCESSOR 20
 
 // Elements per thread: two loads of 16 bytes of float32, one of float16.
 #define FLOAT_WIDTH   8
@@ -141,6 +143,43 @@ __device__ static inline void fetch(T (&y)[N], const tare_program &program,
         }
     }
     load_places(y, operand, from);
+}
+
+__device__ static inline float load_real(const tare_program_operand &operand, int64_t place) {
+    return operand.dtype == TARE_DTYPE_FLOAT16
+               ? tare_stored_half::load<float>(operand.data, static_cast<uint64_t>(place))
+               : tare_stored_float::load<float>(operand.data, static_cast<uint64_t>(place));
+}
+
+// The same for even programs: whole vectors but for the last one, which goes element by element.
+__device__ static inline void fetch_even(float (&y)[FLOAT_WIDTH], const tare_program &program,
+                                         const tare_program_operand &operand, uint64_t at) {
+    int64_t place = 0;
+    if (operand.walk == TARE_WALK_ALIKE) {
+        place = static_cast<int64_t>(at);
+    } else if (operand.walk == TARE_WALK_STRIDES) {
+        place = place_of(program, operand, at);
+    }
+    if (operand.walk == TARE_WALK_SCALAR || operand.strides[program.rank - 1] == 0) {
+        const float value = load_real(operand, place);
+#pragma unroll
+        for (int i = 0; i < FLOAT_WIDTH; i++) {
+            y[i] = value;
+        }
+    } else if (at + FLOAT_WIDTH <= program.count) {
+        load_vector(y, operand, place);
+    } else {
+        const int64_t last = static_cast<int64_t>(program.count - 1 - at);
+#pragma unroll 1
+        for (int64_t pass = 0; pass < FLOAT_WIDTH; pass++) {
+            const float value = load_real(operand, place + (pass < last ? pass : last));
+#pragma unroll
+            for (int i = 0; i + 1 < FLOAT_WIDTH; i++) {
+                y[i] = y[i + 1];
+            }
+            y[FLOAT_WIDTH - 1] = value;
+        }
+    }
 }
 
 template <typename S, typename T, int N>
@@ -479,7 +518,7 @@ __device__ static inline void set_number(int64_t &y, const tare_program_step &st
     y = step.whole_number;
 }
 
-template <typename T, int N>
+template <typename T, int N, bool EVEN>
 __device__ static inline void run_program(const tare_program &program) {
     const uint64_t stride = static_cast<uint64_t>(gridDim.x) * THREADS * N;
     uint64_t at = (static_cast<uint64_t>(blockIdx.x) * THREADS + threadIdx.x) * N;
@@ -490,7 +529,11 @@ __device__ static inline void run_program(const tare_program &program) {
         for (int k = 0; k < program.step_count; k++) {
             const tare_program_step &step = program.steps[k];
             if (step.source >= 0) {
-                fetch(arg, program, program.operands[step.source], at);
+                if constexpr (EVEN) {
+                    fetch_even(arg, program, program.operands[step.source], at);
+                } else {
+                    fetch(arg, program, program.operands[step.source], at);
+                }
             } else {
 #pragma unroll
                 for (int i = 0; i < N; i++) {
@@ -505,12 +548,25 @@ __device__ static inline void run_program(const tare_program &program) {
 
 __global__ static void __launch_bounds__(THREADS, RESIDENT)
     elementwise_floats(const __grid_constant__ tare_program program) {
-    run_program<float, FLOAT_WIDTH>(program);
+    run_program<float, FLOAT_WIDTH, false>(program);
+}
+
+__global__ static void __launch_bounds__(THREADS, RESIDENT_EVEN)
+    elementwise_even(const __grid_constant__ tare_program program) {
+    run_program<float, FLOAT_WIDTH, true>(program);
 }
 
 __global__ static void __launch_bounds__(THREADS, RESIDENT)
     elementwise_wholes(const __grid_constant__ tare_program program) {
-    run_program<int64_t, WHOLE_WIDTH>(program);
+    run_program<int64_t, WHOLE_WIDTH, false>(program);
+}
+
+static bool is_even(const tare_program &program) {
+    bool even = program.even && tare_aligned_16(program.out);
+    for (int i = 0; i < program.operand_count; i++) {
+        even = even && tare_aligned_16(program.operands[i].data);
+    }
+    return even;
 }
 
 extern "C" tare_status tare_elementwise(const tare_program *program, tare_stream stream,
@@ -520,7 +576,9 @@ extern "C" tare_status tare_elementwise(const tare_program *program, tare_stream
     unsigned blocks = 0;
 
     TARE_TRY(tare_grid(&blocks, (program->count - 1) / width + 1, 0, PER_PROCESSOR, err));
-    if (program->whole) {
+    if (is_even(given)) {
+        TARE_LAUNCH(elementwise_even, blocks, THREADS, 0, stream, given);
+    } else if (program->whole) {
         TARE_LAUNCH(elementwise_wholes, blocks, THREADS, 0, stream, given);
     } else {
         TARE_LAUNCH(elementwise_floats, blocks, THREADS, 0, stream, given);

@@ -129,11 +129,13 @@ typedef struct tare_program {
     void *out;
     tare_dtype out_dtype;
     bool whole;     /**< a program of whole numbers */
+    bool even;      /**< reals only, and wherever an operand does not repeat one element, eight
+                       elements from a multiple of 8 are neighbours that begin at a multiple of 8 */
     bool long_rows; /**< every operand walks evenly over each eight elements from a multiple of 8 */
     uint64_t count; /**< elements of the output, not 0; at most TARE_DIVISOR_MAX where an operand
                        walks by strides */
     int32_t rank;
-    int32_t step_count;
+    int32_t step_count, operand_count;
     tare_divisor dims[TARE_MAX_RANK]; /**< in the memory order of the output, outermost first */
     tare_program_operand operands[TARE_PROGRAM_OPERANDS];
     tare_program_step steps[TARE_PROGRAM_STEPS];

@@ -46,7 +46,7 @@ static tare_status too_long(const tare_prepare *prepare, tare_error *err) {
     return tare_fail(err, TARE_UNSUPPORTED,
                      "an element-wise program of %d steps and %d operands; the limits are %d and "
                      "%d",
-                     (int)plan->program.step_count, plan->operand_count, TARE_PROGRAM_STEPS,
+                     (int)plan->program.step_count, plan->program.operand_count, TARE_PROGRAM_STEPS,
                      TARE_PROGRAM_OPERANDS);
 }
 
@@ -79,13 +79,13 @@ tare_status tare_program_add_input(tare_prepare *prepare, tare_opcode opcode, si
     if (step == NULL || take_number(step, prepare, input, plan->program.whole)) {
         return TARE_OK;
     }
-    if (plan->operand_count == TARE_PROGRAM_OPERANDS) {
-        plan->operand_count++;
+    if (plan->program.operand_count == TARE_PROGRAM_OPERANDS) {
+        plan->program.operand_count++;
         return too_long(prepare, err);
     }
-    step->source = plan->operand_count;
-    plan->program.operands[plan->operand_count].dtype = dtype;
-    plan->inputs[plan->operand_count++] = input;
+    step->source = plan->program.operand_count;
+    plan->program.operands[plan->program.operand_count].dtype = dtype;
+    plan->inputs[plan->program.operand_count++] = input;
     return TARE_OK;
 }
 
@@ -132,12 +132,25 @@ static tare_walk walk_of(const tare_nest *nest, size_t operand) {
     return alike ? TARE_WALK_ALIKE : (scalar ? TARE_WALK_SCALAR : TARE_WALK_STRIDES);
 }
 
+/* Whether vectors of 16 bytes are all that a thread needs to read of an operand. */
+static bool is_even(const tare_program *program, const tare_program_operand *operand) {
+    const int last = program->rank - 1;
+    bool even = tare_program_is_real(operand->dtype);
+    if (operand->walk == TARE_WALK_STRIDES) {
+        even = even && program->long_rows && operand->strides[last] <= 1;
+        for (int axis = 0; axis < last && operand->strides[last] == 1; axis++) {
+            even = even && operand->strides[axis] % ROW_MULTIPLE == 0;
+        }
+    }
+    return even;
+}
+
 /* The axes of the output, and how each operand steps along them. */
 static tare_status walk(tare_prepare *prepare, tare_error *err) {
     tare_program_plan *plan = prepare->private_data;
     tare_program *program = &plan->program;
     const tare_desc *descs[TARE_PROGRAM_OPERANDS + 1] = {&prepare->outputs[0]};
-    const size_t count = (size_t)plan->operand_count + 1;
+    const size_t count = (size_t)plan->program.operand_count + 1;
     bool strides = false;
     tare_nest nest;
     int last;
@@ -149,6 +162,7 @@ static tare_status walk(tare_prepare *prepare, tare_error *err) {
     last = nest.rank - 1;
     program->count = nest.empty ? 0 : (uint64_t)tare_desc_count(descs[0]);
     program->rank = nest.rank;
+    program->even = !program->whole && tare_program_is_real(program->out_dtype);
     program->long_rows = nest.dims[last] % ROW_MULTIPLE == 0;
     for (size_t i = 1; i < count; i++) {
         tare_program_operand *operand = &program->operands[i - 1];
@@ -156,6 +170,7 @@ static tare_status walk(tare_prepare *prepare, tare_error *err) {
         for (int axis = 0; axis < nest.rank; axis++) {
             operand->strides[axis] = nest.strides[i][axis];
         }
+        program->even = program->even && is_even(program, operand);
         strides = strides || operand->walk == TARE_WALK_STRIDES;
     }
     if (strides && program->count > TARE_DIVISOR_MAX) {
@@ -181,7 +196,7 @@ tare_status tare_program_end(tare_prepare *prepare, tare_error *err) {
         return tare_fail(err, TARE_UNSUPPORTED, "element type %s is not supported",
                          tare_dtype_text(prepare->outputs[0].dtype));
     }
-    for (int i = 0; i < plan->operand_count; i++) {
+    for (int i = 0; i < plan->program.operand_count; i++) {
         read |= plan->inputs[i] < 64 ? (uint64_t)1 << plan->inputs[i] : 0;
     }
     for (size_t i = 0; i < prepare->input_count && i < 64; i++) {
@@ -199,7 +214,7 @@ tare_status tare_program_run(const tare_run *run, tare_error *err) {
     if (program.count == 0) {
         return TARE_OK;
     }
-    for (int i = 0; i < plan->operand_count; i++) {
+    for (int i = 0; i < plan->program.operand_count; i++) {
         program.operands[i].data = run->inputs[plan->inputs[i]];
     }
     program.out = run->outputs[0];

@@ -445,7 +445,7 @@ Test(elementwise, chains, .timeout = 120) {
 /* More than all blocks of the emulated device take in one pass, with and without a last piece. */
 Test(elementwise, more_than_one_pass, .timeout = 120) {
     for (int64_t odd = 0; odd < 2; odd++) {
-        const shape of = {4, {1, 16, 50, 48 + odd}}, channels = {3, {16, 1, 1}};
+        const shape of = {4, {1, 16, 50, 64 + odd}}, channels = {3, {16, 1, 1}};
         kernel_case test = {
             .kernel = "Mul", .attrs = &no_attrs, .input_count = 2, .output_count = 1};
         test.inputs[0] = operand(TARE_DTYPE_FLOAT, &of, KERNEL_VALUES_RANGE);
