@@ -112,14 +112,11 @@ static tare_status finish_sample(tare_device_lane *lane, const tare_ring_slot *s
 
     for (size_t i = 0; i < lane->ordered; i++) {
         const tare_collect_point *point = &collection->points[lane->order[i]];
-        tare_collect_result result;
         const tare_reduced reduced = {
             .value = collection->values[lane->order[i]],
-            .result = &result,
+            .result = &lane->results[i],
             .sample = part,
             .images = point->desc.rank > 0 ? (size_t)(point->desc.dims[0] / point->samples) : 1};
-        lane->functions->collect_result(&result, lane->collector, (size_t)(slot - lane->ring.slots),
-                                        lane->order[i]);
         TARE_TRY(lane->job->reduced(lane->job->user, &turn, &reduced, err));
     }
     return lane->job->done(lane->job->user, &turn, err);
@@ -138,6 +135,10 @@ tare_status tare_device_lane_finish(tare_device_lane *lane, tare_ring_slot *slot
     slot->is_running = false;
     if (status != TARE_OK) {
         tare_error_prepend(err, "batch from sample '%s' on: ", slot->samples[0].name);
+    }
+    for (size_t i = 0; i < lane->ordered && status == TARE_OK; i++) {
+        lane->functions->collect_result(&lane->results[i], lane->collector,
+                                        (size_t)(slot - lane->ring.slots), lane->order[i]);
     }
     for (size_t i = 0; i < slot->count && status == TARE_OK; i++) {
         status = finish_sample(lane, slot, i, err);
@@ -179,7 +180,9 @@ static tare_status index_points(tare_device_lane *lane, tare_error *err) {
     lane->point_of_value = calloc(values + 1, sizeof *lane->point_of_value);
     lane->order = calloc(collection->count + 1, sizeof *lane->order);
     lane->codes = calloc(TARE_COLLECT_CODE_COUNT, sizeof *lane->codes);
-    if (lane->point_of_value == NULL || lane->order == NULL || lane->codes == NULL) {
+    lane->results = calloc(collection->count + 1, sizeof *lane->results);
+    if (lane->point_of_value == NULL || lane->order == NULL || lane->codes == NULL ||
+        lane->results == NULL) {
         return tare_fail_memory(err, values * sizeof *lane->point_of_value, "statistics");
     }
     for (size_t i = 0; i < values; i++) {
@@ -229,5 +232,6 @@ void tare_device_lane_release(tare_device_lane *lane) {
     free(lane->point_of_value);
     free(lane->order);
     free(lane->codes);
+    free(lane->results);
     *lane = (tare_device_lane){0};
 }

@@ -20,11 +20,12 @@ typedef struct tare_device_lane {
     size_t *point_of_value; /**< by value id of the planned graph: of the collection, or SIZE_MAX */
     size_t *order;          /**< points of the collection in the order in which they are computed */
     size_t ordered;
-    uint64_t *codes;         /**< room for the histogram of one point */
-    tare_ring_slot *current; /**< the one that is given to the device */
-    size_t next;             /**< slots that were given to the device so far */
-    size_t done;             /**< samples that are through */
-    bool records;            /**< full batches are recorded and replayed */
+    tare_collect_result *results; /**< of the batch that is being finished, in that order */
+    uint64_t *codes;              /**< room for the histogram of one point */
+    tare_ring_slot *current;      /**< the one that is given to the device */
+    size_t next;                  /**< slots that were given to the device so far */
+    size_t done;                  /**< samples that are through */
+    bool records;                 /**< full batches are recorded and replayed */
     /** As that of a tare_watch; NULL: not called. To be set while `records` is false. */
     tare_status (*passed)(void *user, size_t place, tare_error *err);
     void *user;
