@@ -8,7 +8,7 @@
 
 /** A program and where its operands come from. The private data of element-wise kernels. */
 typedef struct tare_program_plan {
-    tare_program program; /**< without addresses; count 0: nothing to do */
+    tare_program program;                 /**< without addresses; count 0: nothing to do */
     size_t inputs[TARE_PROGRAM_OPERANDS]; /**< tare_run.inputs of each operand */
 } tare_program_plan;
 
