@@ -54,7 +54,7 @@ static bool overflows(const tare_calibration *c, size_t value_id,
 
 static tare_status record_reduced(void *user, const tare_turn *turn, const tare_reduced *reduced,
                                   tare_error *err) {
-    tare_calibration *c = user;
+    const tare_calibration *c = user;
     const tare_reduce_record *record = &reduced->result->records[reduced->sample];
     const tare_state_result result = {.point = c->q->point_of_value[reduced->value],
                                       .slot = c->first_slot + turn->sample,
@@ -62,7 +62,7 @@ static tare_status record_reduced(void *user, const tare_turn *turn, const tare_
                                       .sample = reduced->sample,
                                       .images = reduced->images};
     if (overflows(c, reduced->value, record)) {
-        c->overflowed = true;
+        c->overflowed[turn->lane] = true;
         return tare_fail(err, TARE_UNSUPPORTED,
                          "tensor '%s' leaves the range of float16, calibrate in tf32",
                          c->q->session.graph.values[reduced->value]->name);
@@ -192,32 +192,41 @@ static void release_lanes(tare_calibration *c) {
     }
     free(c->lanes);
     free(c->open);
+    free(c->overflowed);
     c->lanes = NULL;
     c->open = NULL;
+    c->overflowed = NULL;
     c->lane_count = 0;
 }
 
-static tare_status run_once(tare_run_summary *summary, tare_calibration *c, const tare_feed *feed,
-                            const tare_run_options *run, tare_error *err) {
-    const tare_job job = {.stage = "calibrate",
-                          .user = c,
-                          .value = record_value,
-                          .reduced = record_reduced,
-                          .codes = record_codes,
-                          .done = complete_sample,
-                          .pause = c->checkpoint == NULL ? NULL : save_checkpoint,
-                          .pause_seconds = c->checkpoint_seconds};
-    tare_status status;
-
+tare_status tare_calibration_begin(tare_job *job, tare_calibration *c, tare_error *err) {
+    *job = (tare_job){.stage = "calibrate",
+                      .user = c,
+                      .value = record_value,
+                      .reduced = record_reduced,
+                      .codes = record_codes,
+                      .done = complete_sample,
+                      .pause = c->checkpoint == NULL ? NULL : save_checkpoint,
+                      .pause_seconds = c->checkpoint_seconds};
     c->lane_count = (size_t)c->q->session.threads;
     c->lanes = calloc(c->lane_count, sizeof *c->lanes);
     c->open = calloc(c->lane_count, sizeof *c->open);
-    if (c->lanes == NULL || c->open == NULL) {
+    c->overflowed = calloc(c->lane_count, sizeof *c->overflowed);
+    if (c->lanes == NULL || c->open == NULL || c->overflowed == NULL) {
         return tare_fail_memory(err, c->lane_count * sizeof *c->lanes, "statistics");
     }
     for (size_t i = 0; i < c->lane_count; i++) {
         TARE_TRY(tare_state_lane_new(&c->lanes[i], c->state, err));
     }
+    return TARE_OK;
+}
+
+static tare_status run_once(tare_run_summary *summary, tare_calibration *c, const tare_feed *feed,
+                            const tare_run_options *run, tare_error *err) {
+    tare_job job;
+    tare_status status;
+
+    TARE_TRY(tare_calibration_begin(&job, c, err));
     status = tare_job_run(summary, &c->q->session, feed, &job, run, err);
     if (status == TARE_OK || status == TARE_CANCELLED) {
         gather(c);
@@ -226,6 +235,15 @@ static tare_status run_once(tare_run_summary *summary, tare_calibration *c, cons
         c->checkpoint(c->user, c->state);
     }
     return status;
+}
+
+static bool has_overflowed(const tare_calibration *c) {
+    for (size_t i = 0; i < c->lane_count && c->overflowed != NULL; i++) {
+        if (c->overflowed[i]) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Makes everything anew for a higher precision. */
@@ -237,7 +255,6 @@ static tare_status raise_precision(tare_calibration *c, const tare_feed *feed,
     release_lanes(c);
     tare_state_free(c->state);
     c->state = NULL;
-    c->overflowed = false;
     TARE_TRY(tare_session_reopen(&c->q->session, TARE_PRECISION_TF32, err));
     TARE_TRY(tare_calibration_plan(c->q, feed, &size, run, err));
     return tare_state_new(&c->state, &size.spec, size.samples, err);
@@ -249,7 +266,7 @@ tare_status tare_calibration_run(tare_run_summary *summary, tare_calibration *c,
     tare_error why = {TARE_OK, ""};
     const tare_status status = run_once(summary, c, feed, run, &why);
 
-    if (!c->overflowed || c->first_slot > 0) {
+    if (!has_overflowed(c) || c->first_slot > 0) {
         if (status != TARE_OK && err != NULL) {
             *err = why;
         }

@@ -14,9 +14,9 @@ typedef struct tare_calibration {
     tare_state *state;   /**< owned; its points are q's */
     uint64_t first_slot; /**< of the samples of this run; those before are from earlier ones */
     tare_state_lane **lanes;
-    bool *open; /**< per lane: statistics of a sample were recorded that is not completed */
+    bool *open;       /**< per lane: statistics of a sample were recorded that is not completed */
+    bool *overflowed; /**< per lane: a value left the range of float16 */
     size_t lane_count;
-    bool overflowed; /**< a value left the range of float16 */
     /** Called now and then, and when the run is cancelled, with the settled state; NULL: never. */
     void (*checkpoint)(void *user, const tare_state *state);
     void *user;
@@ -39,6 +39,11 @@ typedef struct tare_calibration_size {
 TARE_MUST_CHECK tare_status tare_calibration_plan(tare_quantization *q, const tare_feed *feed,
                                                   const tare_calibration_size *size,
                                                   const tare_run_options *run, tare_error *err);
+
+/** Makes the lanes of the planned session, and the job that fills c->state by them: the first half
+ * of tare_calibration_run(), for those who run the job themselves. */
+TARE_MUST_CHECK tare_status tare_calibration_begin(tare_job *job, tare_calibration *c,
+                                                   tare_error *err);
 
 /**
  * Runs the samples of the feed into c->state, which has slots for them from first_slot on, and

@@ -100,29 +100,45 @@ tare_status tare_device_lane_submit(tare_device_lane *lane, tare_ring_slot *slot
 
 /* ---- taking its results ---- */
 
-static tare_status finish_sample(tare_device_lane *lane, const tare_ring_slot *slot, size_t part,
-                                 tare_error *err) {
-    const tare_ring_sample *sample = &slot->samples[part];
+/* A batch whose results are there. */
+typedef struct finished_batch {
+    tare_device_lane *lane;
+    const tare_ring_slot *slot;
+} finished_batch;
+
+static tare_status finish_sample(void *user, size_t thread, size_t part, tare_error *err) {
+    const finished_batch *batch = user;
+    const tare_device_lane *lane = batch->lane;
+    const tare_ring_sample *sample = &batch->slot->samples[part];
     const tare_session_collection *collection = &lane->session->collection;
-    const tare_turn turn = {.sample = sample->position,
+    const tare_turn turn = {.lane = thread,
+                            .sample = sample->position,
                             .id = sample->id,
                             .name = sample->name,
                             .execution = lane->execution,
                             .part = part};
+    tare_status status = TARE_OK;
 
-    for (size_t i = 0; i < lane->ordered; i++) {
+    for (size_t i = 0; i < lane->ordered && status == TARE_OK; i++) {
         const tare_collect_point *point = &collection->points[lane->order[i]];
         const tare_reduced reduced = {
             .value = collection->values[lane->order[i]],
             .result = &lane->results[i],
             .sample = part,
             .images = point->desc.rank > 0 ? (size_t)(point->desc.dims[0] / point->samples) : 1};
-        TARE_TRY(lane->job->reduced(lane->job->user, &turn, &reduced, err));
+        status = lane->job->reduced(lane->job->user, &turn, &reduced, err);
     }
-    return lane->job->done(lane->job->user, &turn, err);
+    if (status == TARE_OK) {
+        status = lane->job->done(lane->job->user, &turn, err);
+    }
+    if (status != TARE_OK) {
+        tare_error_prepend(err, "sample '%s': ", sample->name);
+    }
+    return status;
 }
 
 tare_status tare_device_lane_finish(tare_device_lane *lane, tare_ring_slot *slot, tare_error *err) {
+    finished_batch batch = {.lane = lane, .slot = slot};
     tare_status status;
 
     if (!slot->is_running) {
@@ -140,14 +156,10 @@ tare_status tare_device_lane_finish(tare_device_lane *lane, tare_ring_slot *slot
         lane->functions->collect_result(&lane->results[i], lane->collector,
                                         (size_t)(slot - lane->ring.slots), lane->order[i]);
     }
-    for (size_t i = 0; i < slot->count && status == TARE_OK; i++) {
-        status = finish_sample(lane, slot, i, err);
-        if (status != TARE_OK) {
-            tare_error_prepend(err, "sample '%s': ", slot->samples[i].name);
-        } else {
-            lane->done++;
-        }
+    if (status == TARE_OK) {
+        status = tare_lanes_run(lane->takers, slot->count, finish_sample, &batch, err);
     }
+    lane->done += status == TARE_OK ? slot->count : 0;
     return status;
 }
 
@@ -213,6 +225,7 @@ tare_status tare_device_lane_init(tare_device_lane *lane, const tare_device_lane
     begin_thread(session->host, session->threads_per_run);
     lane->records = tare_plan_can_record(session->plan);
     TARE_TRY(index_points(lane, err));
+    TARE_TRY(tare_lanes_new(&lane->takers, (size_t)session->threads, err));
     TARE_TRY(tare_execution_new(&lane->execution, session->plan, err));
     if (collection->count > 0) {
         TARE_TRY(lane->functions->collector_new(&lane->collector, session->device,
@@ -224,6 +237,7 @@ tare_status tare_device_lane_init(tare_device_lane *lane, const tare_device_lane
 
 /* The execution goes first: freeing it waits for what it still reads and writes. */
 void tare_device_lane_release(tare_device_lane *lane) {
+    tare_lanes_free(lane->takers);
     tare_execution_free(lane->execution);
     tare_ring_release(&lane->ring);
     if (lane->collector != NULL) {

@@ -8,6 +8,7 @@
 
 #include "device_ring.h"
 #include "job.h"
+#include "lanes.h"
 
 typedef struct tare_device_lane {
     tare_session *session;
@@ -16,6 +17,7 @@ typedef struct tare_device_lane {
     const tare_device_functions *functions;
     tare_execution *execution;
     tare_collector *collector; /**< NULL: nothing is collected */
+    tare_lanes *takers;        /**< take the results of a batch, sample by sample */
     tare_ring ring;
     size_t *point_of_value; /**< by value id of the planned graph: of the collection, or SIZE_MAX */
     size_t *order;          /**< points of the collection in the order in which they are computed */

@@ -49,6 +49,8 @@ tare_status tare_device_run_measure(tare_session_limits *limits, const tare_feed
             sample += feed->has_preprocess ? bytes / sizeof(float) : bytes;
         }
     }
+    /* Taking the results of a sample is little work beside decoding a picture. */
+    limits->threads = (int)(prefetch.threads + 3) / 4;
     limits->streams = true;
     limits->staged_bytes = sample;
     limits->bytes_per_sample = 2 * (uint64_t)sample;

@@ -23,8 +23,8 @@ typedef struct tare_reduced {
     size_t images; /**< dims[0] of the value for one sample */
 } tare_reduced;
 
-/** What to do with samples. On the CPU, functions are called from worker threads, and a lane is
- * never in two calls at once; with a device, from the thread that called tare_job_run(). */
+/** What to do with samples. Functions are called from several threads; a lane is never in two calls
+ * at once. */
 typedef struct tare_job {
     const char *stage; /**< for the progress */
     void *user;
@@ -35,7 +35,8 @@ typedef struct tare_job {
     tare_status (*reduced)(void *user, const tare_turn *turn, const tare_reduced *reduced,
                            tare_error *err);
     /** Device: how often each code occurred in a value since the last call, for those whose codes
-     * the session collects. Called before a pause and at the end, with every sample through. */
+     * the session collects. Called from one thread before a pause and at the end, with every sample
+     * through. */
     void (*codes)(void *user, size_t value_id, const uint64_t *counts);
     /** The sample is through; outputs can be read from turn->execution. */
     tare_status (*done)(void *user, const tare_turn *turn, tare_error *err);
@@ -52,8 +53,9 @@ typedef struct tare_run_summary {
     double seconds;
 } tare_run_summary;
 
-/** Fills in what loading the feed's samples costs in memory: fixed_bytes grows by it, and the bytes
- * for each sample of a device's batch are set. Call before tare_session_plan(). */
+/** Fills in what loading the feed's samples costs in memory: fixed_bytes grows by it, and for a
+ * device threads and the bytes for each sample of a batch are set. Call before tare_session_plan().
+ */
 TARE_MUST_CHECK tare_status tare_job_measure(tare_session_limits *limits,
                                              const tare_session *session, const tare_feed *feed,
                                              const tare_run_options *options, tare_error *err);

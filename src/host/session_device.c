@@ -138,7 +138,8 @@ static tare_status account(tare_session *session, const tare_session_limits *lim
     *m = (tare_session_memory){
         .constants = session->constant_bytes,
         .packed = tare_plan_weight_bytes(session->plan),
-        .data = limits->fixed_bytes + limits->bytes_per_thread + samples * limits->bytes_per_sample,
+        .data = limits->fixed_bytes + (uint64_t)session->threads * limits->bytes_per_thread +
+                samples * limits->bytes_per_sample,
         .device_weights = tare_plan_device_weight_bytes(session->plan),
         .device_workspace = tare_plan_device_workspace_bytes(session->plan),
     };
@@ -257,7 +258,7 @@ tare_status tare_session_plan_device(tare_session *session, const tare_session_l
                                      tare_error *err) {
     int64_t batch = first_batch(session, limits);
 
-    session->threads = 1;
+    session->threads = limits->threads > 0 ? limits->threads : 1;
     for (;;) {
         const tare_status status = plan_batch(session, limits, batch, err);
         if (status != TARE_OK && (status != TARE_OUT_OF_MEMORY || batch == 1)) {

@@ -77,10 +77,12 @@ class Batches(Device):
                 path, notes = self.calibrate("device.tare", "--batch", batch, "--precision", "fp32")
                 self.assertIn(f"batches of {min(batch, 12)}\n", notes)
                 self.check_same(cpu, path)
+                many, _ = self.calibrate("many.tare", "--batch", batch, "--precision", "fp32", "--threads", 16)
+                self.assertEqual(many.read_bytes(), path.read_bytes())
         self.assertEqual(read_state(cpu)[0]["precision"], "float32")
         self.assertEqual(read_state(path)[0]["precision"], "fp32")
         # 12 samples: the first full batch goes as it is, then one recording per place in the ring.
-        self.assertEqual([run["replays"] for run in self.runs()], [11, 3, 1, 0, 0])
+        self.assertEqual([run["replays"] for run in self.runs()], [11, 11, 3, 3, 1, 1, 0, 0, 0, 0])
         self.assertEqual({run["left"] for run in self.runs()}, {0})
 
     def test_a_batch_is_chosen(self):
@@ -299,7 +301,8 @@ class Failures(Device):
         expected = self.error_of("cpu", "--threads", 1)
         self.assertIn("data.npy[7]", expected)
         for batch in (1, 4, 12):
-            self.assertEqual(self.error_of("cuda", "--batch", batch), expected)
+            for threads in (1, 16):
+                self.assertEqual(self.error_of("cuda", "--batch", batch, "--threads", threads), expected)
 
     def test_a_file_that_does_not_load(self):
         folder = self.folder / "images"
