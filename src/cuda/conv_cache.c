@@ -97,11 +97,15 @@ static void entry_free(tare_conv_entry *entry) {
 }
 
 static void stop_builders(tare_conv_cache *cache) {
+    bool started[MAX_BUILDERS];
     pthread_mutex_lock(&cache->lock);
     cache->stop = true;
+    for (size_t i = 0; i < cache->builder_count; i++) {
+        started[i] = cache->builders[i].state != BUILDER_FREE;
+    }
     pthread_mutex_unlock(&cache->lock);
     for (size_t i = 0; i < cache->builder_count; i++) {
-        if (cache->builders[i].state != BUILDER_FREE) {
+        if (started[i]) {
             pthread_join(cache->builders[i].thread, NULL);
         }
     }
