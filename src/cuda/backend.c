@@ -11,11 +11,17 @@
 
 static const tare_kernel_table *const tables[] = {
     &tare_cuda_depthwise_table, /* before cuDNN's convolutions */
-    &tare_cuda_conv_table,        &tare_cuda_matmul_table,
-    &tare_cuda_elementwise_table, &tare_cuda_reduce_table,
-    &tare_cuda_move_table,        &tare_cuda_gather_table,
-    &tare_cuda_norm_table,        &tare_cuda_pool_table,
-    &tare_cuda_softmax_table,     NULL, /* ends the list */
+    &tare_cuda_conv_table,
+    &tare_cuda_matmul_table,
+    &tare_cuda_elementwise_table,
+    &tare_cuda_reduce_table,
+    &tare_cuda_move_table,
+    &tare_cuda_gather_table,
+    &tare_cuda_norm_table,
+    &tare_cuda_pool_table,
+    &tare_cuda_resize_table,
+    &tare_cuda_softmax_table,
+    NULL, /* ends the list */
 };
 
 static const tare_device_functions functions = {

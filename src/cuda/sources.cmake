@@ -12,6 +12,7 @@ set(TARE_CUDA_KERNEL_FILES
   norm_groups.cu
   norm_rows.cu
   pool.cu
+  resize.cu
   softmax.cu
   stats_histogram.cu
   stats_range.cu
@@ -30,6 +31,7 @@ set(TARE_CUDA_C_FILES
   norm.c
   pad.c
   pool.c
+  resize.c
   softmax.c
   program.c
   reduce.c
