@@ -46,7 +46,7 @@ tare_status tare_cuda_open(tare_device **out, const tare_device_options *options
         return tare_fail_memory(err, sizeof(opened), "a device");
     }
     fresh->device.api = &fresh->api;
-    tare_cuda_survey_api(&survey, &fresh->api);
+    tare_cuda_survey_api(&survey, &fresh->api, false);
     TARE_TRY_DONE(status, tare_cuda_survey_check(&survey, options->index, err));
     TARE_TRY_DONE(status, fill_in(&fresh->device, options, err));
     TARE_TRY_DONE(status, tare_conv_cache_new(&fresh->device.convolutions, &fresh->device,

@@ -98,13 +98,17 @@ static bool survey_device(tare_device_survey *out, const tare_cuda_api *api, int
     return part->usable;
 }
 
-void tare_cuda_survey_api(tare_device_survey *out, tare_cuda_api *api) {
+void tare_cuda_survey_api(tare_device_survey *out, tare_cuda_api *api, bool whole) {
     bool any = false;
     memset(out, 0, sizeof *out);
     tare_cuda_api_init(api);
     out->device_count = survey_driver(out, api);
     for (int i = 0; i < out->device_count && i < TARE_DEVICE_MAX_PARTS - OTHER_PARTS; i++) {
         any = survey_device(out, api, i) || any;
+    }
+    /* Loading them takes a quarter of a second. */
+    if (!any && !whole) {
+        return;
     }
     tare_cuda_libraries_open(api, &out->parts[out->part_count]);
     out->usable = any;
@@ -114,9 +118,9 @@ void tare_cuda_survey_api(tare_device_survey *out, tare_cuda_api *api) {
     }
 }
 
-void tare_cuda_survey(tare_device_survey *out) {
+void tare_cuda_survey(tare_device_survey *out, bool whole) {
     tare_cuda_api api;
-    tare_cuda_survey_api(out, &api);
+    tare_cuda_survey_api(out, &api, whole);
 }
 
 tare_status tare_cuda_survey_check(const tare_device_survey *survey, int index, tare_error *err) {

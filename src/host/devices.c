@@ -68,7 +68,7 @@ static tare_status describe_plugin(tare_report *report, json_t *list,
     if (tare_plugin_load(&backend, source, &why) != TARE_OK) {
         return describe_missing(report, list, source, why.text, err);
     }
-    backend->device->survey(&survey);
+    backend->device->survey(&survey, true);
     if (survey.usable) {
         tare_text_add(&report->text, "%-5s usable: %d device%s\n", backend->name,
                       survey.device_count, survey.device_count == 1 ? "" : "s");

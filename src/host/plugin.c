@@ -17,9 +17,8 @@ const char *tare_plugin_file(const tare_plugin_source *source) {
 static bool is_of_this_build(const tare_plugin *plugin) {
     const tare_plugin mine = {TARE_PLUGIN_STAMP};
     return strncmp(plugin->version, mine.version, sizeof mine.version) == 0 &&
-           plugin->number == mine.number && plugin->backend_bytes == mine.backend_bytes &&
-           plugin->device_functions_bytes == mine.device_functions_bytes &&
-           plugin->prepare_bytes == mine.prepare_bytes && plugin->desc_bytes == mine.desc_bytes;
+           plugin->number == mine.number &&
+           memcmp(plugin->sizes, mine.sizes, sizeof mine.sizes) == 0;
 }
 
 tare_status tare_plugin_load(const tare_backend **out, const tare_plugin_source *source,

@@ -49,17 +49,8 @@ static tare_status find(const void **out, const void *const *table, const char *
 }
 
 /* The name must stay the first member for find() to read it. */
-_Static_assert(offsetof(tare_backend, name) == 0, "name first");
 _Static_assert(offsetof(tare_method, name) == 0, "name first");
 _Static_assert(offsetof(tare_target, name) == 0, "name first");
-
-tare_status tare_registry_backend(const tare_backend **out, const char *name, tare_error *err) {
-    const void *found = NULL;
-    const tare_status status =
-        find(&found, (const void *const *)tare_backends, "device", name, err);
-    *out = found;
-    return status;
-}
 
 /* "cuda" or "cuda:3" into its halves. False when a number does not follow the colon. */
 static bool split_device(size_t *name_length, int *index, const char *device) {
@@ -121,7 +112,7 @@ static tare_status choose_plugin(tare_device_choice *out, const tare_plugin_sour
     const tare_backend *backend;
     tare_device_survey survey;
     TARE_TRY(tare_plugin_load(&backend, source, err));
-    backend->device->survey(&survey);
+    backend->device->survey(&survey, false);
     TARE_TRY(choose_device(&index, &survey, err));
     out->backend = backend;
     out->options.index = index;
@@ -142,6 +133,20 @@ static tare_status choose_automatically(tare_device_choice *out) {
     return TARE_OK;
 }
 
+static tare_status fail_unknown(const char *device, tare_error *err) {
+    char known[256] = "auto";
+    size_t length = strlen(known);
+    for (size_t i = 0; tare_backends[i] != NULL && length < sizeof known; i++) {
+        length +=
+            (size_t)snprintf(known + length, sizeof known - length, ", %s", tare_backends[i]->name);
+    }
+    for (size_t i = 0; tare_plugins[i].backend != NULL && length < sizeof known; i++) {
+        length += (size_t)snprintf(known + length, sizeof known - length, ", %s, %s:N",
+                                   tare_plugins[i].backend, tare_plugins[i].backend);
+    }
+    return tare_fail(err, TARE_NOT_FOUND, "there is no device '%s'; known: %s", device, known);
+}
+
 static tare_status choose_named(tare_device_choice *out, const char *device, tare_error *err) {
     size_t length;
     int index;
@@ -151,8 +156,7 @@ static tare_status choose_named(tare_device_choice *out, const char *device, tar
             continue;
         }
         if (!split) {
-            return tare_fail(err, TARE_NOT_FOUND, "there is no device '%s'; expected %s or %s:N",
-                             device, source->backend, source->backend);
+            return fail_unknown(device, err);
         }
         const tare_status status = choose_plugin(out, source, index, err);
         if (status != TARE_OK) {
@@ -160,7 +164,13 @@ static tare_status choose_named(tare_device_choice *out, const char *device, tar
         }
         return status;
     }
-    return tare_registry_backend(&out->backend, device, err);
+    for (size_t i = 0; tare_backends[i] != NULL; i++) {
+        if (strcmp(tare_backends[i]->name, device) == 0) {
+            out->backend = tare_backends[i];
+            return TARE_OK;
+        }
+    }
+    return fail_unknown(device, err);
 }
 
 static const struct {

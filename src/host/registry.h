@@ -36,9 +36,7 @@ TARE_MUST_CHECK tare_status tare_registry_device(tare_device_choice *out, const 
                                                  const char *precision, tare_error *err);
 
 /** The entry of that name ("auto" or NULL: the default). TARE_NOT_FOUND with the names there are.
- * Backends are those that are built in. */
-TARE_MUST_CHECK tare_status tare_registry_backend(const tare_backend **out, const char *name,
-                                                  tare_error *err);
+ */
 TARE_MUST_CHECK tare_status tare_registry_method(const tare_method **out, const char *name,
                                                  tare_error *err);
 TARE_MUST_CHECK tare_status tare_registry_target(const tare_target **out, const char *name,

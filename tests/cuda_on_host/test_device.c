@@ -31,7 +31,7 @@ static void set_fault(const char *fault) {
 
 Test(device, tells_what_is_there) {
     tare_device_survey survey;
-    f()->survey(&survey);
+    f()->survey(&survey, true);
     cr_assert(survey.usable);
     cr_assert_eq(survey.device_count, 1);
     cr_assert_eq(survey.part_count, 5);
@@ -44,7 +44,7 @@ Test(device, tells_what_is_there) {
 Test(device, lists_no_more_parts_than_there_is_room) {
     tare_device_survey survey;
     set_fault("devices:100");
-    f()->survey(&survey);
+    f()->survey(&survey, true);
     cr_assert(survey.usable);
     cr_assert_eq(survey.device_count, 100);
     cr_assert_eq(survey.part_count, TARE_DEVICE_MAX_PARTS);

@@ -122,8 +122,9 @@ typedef struct tare_collect {
 
 /** All functions are set. Those that fail return a status and write *err; the others cannot. */
 typedef struct tare_device_functions {
-    /** What is there and what is missing; never fails. */
-    void (*survey)(tare_device_survey *out);
+    /** What is there and what is missing; never fails. Not whole: parts behind the first missing
+     * one may be left out, which saves the time to look for them. */
+    void (*survey)(tare_device_survey *out, bool whole);
 
     /** TARE_NOT_FOUND when the device cannot be used, saying which part is missing. */
     tare_status (*open)(tare_device **out, const tare_device_options *options, tare_error *err);

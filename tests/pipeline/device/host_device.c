@@ -26,7 +26,8 @@ tare_status host_device_call(tare_device *device, const char *what, tare_error *
     return fails ? tare_fail(err, TARE_BACKEND, "%s: the test device fails here", what) : TARE_OK;
 }
 
-static void survey(tare_device_survey *out) {
+static void survey(tare_device_survey *out, bool whole) {
+    (void)whole;
     host_rows_init();
     *out = (tare_device_survey){
         .usable = true,
