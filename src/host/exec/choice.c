@@ -182,6 +182,44 @@ static tare_status describe_operands(operands *out, tare_plan *plan, const tare_
     return TARE_OK;
 }
 
+/* What a row is told of a node; the same goes to prepare unless something is refused meanwhile. */
+static tare_prepare prepare_of(const tare_kernel_wish *wish, const operands *described,
+                               const tare_epilogue *epilogues) {
+    const tare_prepare prepare = {.node = wish->node,
+                                  .attrs = wish->node->attrs,
+                                  .input_count = wish->node->input_count,
+                                  .inputs = described->inputs,
+                                  .constants = described->constants,
+                                  .output_count = wish->node->output_count,
+                                  .outputs = described->outputs,
+                                  .epilogue_count = wish->length,
+                                  .epilogues = epilogues};
+    return prepare;
+}
+
+tare_status tare_plan_announce_node(tare_plan *plan, const tare_kernel_wish *wish,
+                                    tare_error *err) {
+    const char *name = tare_op_kernel(wish->node->op);
+    tare_epilogue epilogues[TARE_MAX_EPILOGUES];
+    const tare_kernel *kernel;
+
+    for (size_t i = 0; i < wish->length; i++) {
+        epilogues[i] = wish->links[i].epilogue;
+    }
+    for (size_t n = 0; (kernel = tare_backend_kernel(wish->backend, name, n)) != NULL; n++) {
+        operands described;
+        if (kernel->announce == NULL) {
+            continue;
+        }
+        TARE_TRY(describe_operands(&described, plan, wish,
+                                   choose_layout(plan, wish, kernel->layout), err));
+        tare_prepare prepare = prepare_of(wish, &described, epilogues);
+        prepare.device = plan->device;
+        kernel->announce(&prepare);
+    }
+    return TARE_OK;
+}
+
 /* Constants that a device kernel has taken over need not be on the device a second time, and a view
  * has no kernel to read any. */
 static bool is_unread(const tare_step *step, const tare_prepare *prepare, size_t input) {
@@ -230,15 +268,7 @@ static tare_status prepare_by_rule(tare_step *step, tare_plan *plan, const tare_
         epilogues[i] = wish->links[i].epilogue;
     }
     TARE_TRY(describe_operands(&described, plan, wish, choice, err));
-    tare_prepare prepare = {.node = wish->node,
-                            .attrs = wish->node->attrs,
-                            .input_count = wish->node->input_count,
-                            .inputs = described.inputs,
-                            .constants = described.constants,
-                            .output_count = wish->node->output_count,
-                            .outputs = described.outputs,
-                            .epilogue_count = wish->length,
-                            .epilogues = epilogues};
+    tare_prepare prepare = prepare_of(wish, &described, epilogues);
     status = tare_plan_prepare_row(step, plan, &prepare, &rows, err);
     if (status != TARE_OK) {
         tare_error_prepend(err, "%s: ", tare_node_text(text, sizeof text, wish->node));

@@ -161,6 +161,14 @@ static tare_status prepare_node(tare_step *step, tare_plan *plan, const tare_nod
     return status;
 }
 
+static void absorb(plan_builder *b, const tare_fusion_link *links, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < links[i].node_count; k++) {
+            b->absorbed[links[i].absorbed[k]->id] = true;
+        }
+    }
+}
+
 /* Prepares one node; a fused step waits for its last node. */
 static tare_status plan_node(plan_builder *b, tare_node *node, tare_error *err) {
     const size_t at = b->prepared_count;
@@ -174,11 +182,7 @@ static tare_status plan_node(plan_builder *b, tare_node *node, tare_error *err) 
     b->prepared_count++;
     step->fused = taken;
     step->node = node;
-    for (size_t i = 0; i < taken; i++) {
-        for (size_t k = 0; k < links[i].node_count; k++) {
-            b->absorbed[links[i].absorbed[k]->id] = true;
-        }
-    }
+    absorb(b, links, taken);
     b->pending[taken > 0 ? links[taken - 1].last->id : node->id] = at;
     return TARE_OK;
 }
@@ -249,6 +253,25 @@ static tare_status input_slots(plan_builder *b, tare_error *err) {
                                  first_node(graph->inputs[i]), err));
         }
     }
+    return TARE_OK;
+}
+
+/* Before the first node is prepared, so that what takes a device long to build is built in
+ * parallel: all nodes, as if every chain were taken. */
+static tare_status announce_nodes(plan_builder *b, tare_error *err) {
+    const tare_graph *graph = b->plan->graph;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const tare_node *node = graph->nodes[i];
+        tare_fusion_link links[TARE_MAX_EPILOGUES];
+        tare_kernel_wish wish = {.backend = b->plan->backend, .node = node, .links = links};
+        if (!b->needed[i] || b->absorbed[i] || node->op == NULL) {
+            continue;
+        }
+        wish.length = chain_length(b, links, node);
+        TARE_TRY(tare_plan_announce_node(b->plan, &wish, err));
+        absorb(b, links, wish.length);
+    }
+    memset(b->absorbed, 0, graph->node_count * sizeof b->absorbed[0]);
     return TARE_OK;
 }
 
@@ -455,6 +478,9 @@ tare_status tare_plan_build(tare_plan **out, tare_graph *graph, const tare_backe
     TARE_TRY_DONE(status, allocate(&b, options, &refusal));
     mark_needed(&b);
     TARE_TRY_DONE(status, input_slots(&b, &refusal));
+    if (plan->device != NULL) {
+        TARE_TRY_DONE(status, announce_nodes(&b, &refusal));
+    }
     TARE_TRY_DONE(status, plan_nodes(&b, &refusal));
     TARE_TRY_DONE(status, plan_outputs(&b, &refusal));
     TARE_TRY_DONE(status, drop_unread_reorders(plan, &refusal));

@@ -170,6 +170,10 @@ typedef struct tare_kernel_wish {
     size_t length;
 } tare_kernel_wish;
 
+/** Tells the rows of a device's backend that want to know early what the node is going to be. */
+TARE_MUST_CHECK tare_status tare_plan_announce_node(tare_plan *plan, const tare_kernel_wish *wish,
+                                                    tare_error *err);
+
 /**
  * Prepares a kernel for a node and brings the node's inputs to where that kernel wants them; the
  * operands of links are not brought. TARE_UNSUPPORTED, naming the node, when no row can do it.
