@@ -4,7 +4,7 @@
 
 /* The lists agree with the headers they were written after. */
 #define CHECK_F(result, name, parameters, arguments)                                               \
-    _Static_assert(_Generic(&name, result(*) parameters: 1, default: 0), #name);
+    _Static_assert(_Generic(&name, result(*) parameters : 1, default : 0), #name);
 #define CHECK_Q(result, name, parameters) CHECK_F(result, name, parameters, ())
 
 TARE_CUDA_RUNTIME_CALLS(CHECK_F, CHECK_Q)
@@ -17,8 +17,7 @@ tare_status tare_cuda_check(const tare_cuda_api *api, cudaError_t result, const 
         return TARE_OK;
     }
     (void)api->cudaGetLastError();
-    return tare_fail(err,
-                     result == cudaErrorMemoryAllocation ? TARE_OUT_OF_MEMORY : TARE_BACKEND,
+    return tare_fail(err, result == cudaErrorMemoryAllocation ? TARE_OUT_OF_MEMORY : TARE_BACKEND,
                      "%s: %s (%s)", what, api->cudaGetErrorString(result),
                      api->cudaGetErrorName(result));
 }
