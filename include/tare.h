@@ -342,10 +342,10 @@ typedef struct tare_calibrate_options {
                                default 1 of 1 */
     bool resume; /**< go on where an earlier run stopped: from its checkpoint or, without one, from
                     the finished state at the path, to which new samples are added */
-    double checkpoint_seconds;        /**< time between checkpoints; default 30; 0: none */
-    bool ranges_only;                 /**< leave out the code histograms, which most methods need, and
-                                         the sums that corrections of biases need */
-    const char *target;               /**< "openvino" (default) */
+    double checkpoint_seconds; /**< time between checkpoints; default 30; 0: none */
+    bool ranges_only;          /**< leave out the code histograms, which most methods need, and
+                                  the sums that corrections of biases need */
+    const char *target;        /**< "openvino" (default) */
     const char *const *ignored_names; /**< as in tare_quantize_options; tensors are watched for
                                          quantizing with and without them */
     size_t ignored_name_count;
@@ -416,6 +416,36 @@ TARE_API TARE_MUST_CHECK tare_status tare_describe_state(tare_report **report, c
 TARE_API TARE_MUST_CHECK tare_status tare_inspect(tare_report **report, const tare_model *model,
                                                   const tare_quantize_options *options,
                                                   tare_error *err);
+
+/** Initialise with tare_bench_options_init(). */
+typedef struct tare_bench_options {
+    tare_run_options run;
+    double seconds; /**< how long each side is measured; default 3. At least three repetitions are
+                       made, however long they take */
+    const char *method;  /**< whose statistics are taken, as tare_quantize() takes them; NULL
+                            (default): minmax */
+    const char *collect; /**< instead of a method: "ranges" or "all", what tare_calibrate() takes
+                            with and without ranges_only; NULL (default) */
+    const char *target;  /**< "openvino" (default) */
+    bool layers;         /**< time each step of the plans, too */
+} tare_bench_options;
+
+/** Fills in the defaults. */
+TARE_API void tare_bench_options_init(tare_bench_options *options);
+
+/**
+ * Measures how fast the model runs with and without taking the statistics of a calibration, in
+ * turns, and reports samples per second of both and their ratio with spreads, memory, and the parts
+ * of the start (docs/bench.md).
+ *
+ * dataset: its first samples are kept in memory and run again and again; NULL: samples are made up,
+ * for which dims that the model leaves open come from options->run.shapes, else an open leading dim
+ * counts as 1. Errors: those of tare_calibrate(); TARE_OUT_OF_MEMORY when both sides do not fit at
+ * once.
+ */
+TARE_API TARE_MUST_CHECK tare_status tare_bench(tare_report **report, const tare_model *model,
+                                                const tare_dataset *dataset,
+                                                const tare_bench_options *options, tare_error *err);
 
 /** What can be used to run models, and why not where something is missing. */
 TARE_API TARE_MUST_CHECK tare_status tare_devices(tare_report **report, tare_error *err);

@@ -127,37 +127,6 @@ static tare_status describe_interface(tare_report *report, const tare_model *mod
     return TARE_OK;
 }
 
-/* The shape to assume for one input; false with a reason when a dim besides the batch stays open.
- */
-static bool assume_shape(tare_input_shape *shape, tare_text *reason, const tare_value *input,
-                         const tare_run_options *options) {
-    *shape = (tare_input_shape){.name = input->name, .rank = input->rank};
-    memcpy(shape->dims, input->dims, sizeof shape->dims);
-    for (size_t i = 0; i < options->shape_count; i++) {
-        const tare_array_view *given = &options->shapes[i];
-        if (given->name == NULL || strcmp(given->name, input->name) == 0) {
-            shape->rank = given->rank;
-            memcpy(shape->dims, given->dims, sizeof shape->dims);
-        }
-    }
-    for (int i = 0; i < shape->rank; i++) {
-        if (shape->dims[i] < 0 && i == 0) {
-            shape->dims[0] = 1;
-        } else if (shape->dims[i] < 0) {
-            tare_text_add(reason, "dim %d%s%s%s of input '%s' is open; give its shape", i,
-                          input->dim_names[i] == NULL ? "" : " (",
-                          input->dim_names[i] == NULL ? "" : input->dim_names[i],
-                          input->dim_names[i] == NULL ? "" : ")", input->name);
-            return false;
-        }
-    }
-    if (shape->rank < 0) {
-        tare_text_add(reason, "input '%s' has no shape; give one", input->name);
-        return false;
-    }
-    return true;
-}
-
 /* One line per quantizer: what, where, how. */
 static void list_quantizers(tare_text *text, const tare_quantizer_setup *setup) {
     for (size_t i = 0; i < setup->point_count; i++) {
@@ -213,7 +182,8 @@ static tare_status describe_plan(tare_report *report, const tare_model *model,
         const tare_value *input = model->graph.inputs[i];
         if (!input->is_initializer) {
             known = inputs.count < TARE_SAMPLE_INPUT_LIMIT &&
-                    assume_shape(&inputs.shapes[inputs.count++], &reason, input, &options->run);
+                    tare_session_assume_shape(&inputs.shapes[inputs.count++], &reason, input,
+                                              &options->run);
         }
     }
     if (known) {

@@ -104,6 +104,35 @@ static tare_status check_input(const tare_value *input, const tare_input_shape *
     return TARE_OK;
 }
 
+bool tare_session_assume_shape(tare_input_shape *shape, tare_text *reason, const tare_value *input,
+                               const tare_run_options *options) {
+    *shape = (tare_input_shape){.name = input->name, .rank = input->rank};
+    memcpy(shape->dims, input->dims, sizeof shape->dims);
+    for (size_t i = 0; i < options->shape_count; i++) {
+        const tare_array_view *given = &options->shapes[i];
+        if (given->name == NULL || strcmp(given->name, input->name) == 0) {
+            shape->rank = given->rank;
+            memcpy(shape->dims, given->dims, sizeof shape->dims);
+        }
+    }
+    for (int i = 0; i < shape->rank; i++) {
+        if (shape->dims[i] < 0 && i == 0) {
+            shape->dims[0] = 1;
+        } else if (shape->dims[i] < 0) {
+            tare_text_add(reason, "dim %d%s%s%s of input '%s' is open; give its shape", i,
+                          input->dim_names[i] == NULL ? "" : " (",
+                          input->dim_names[i] == NULL ? "" : input->dim_names[i],
+                          input->dim_names[i] == NULL ? "" : ")", input->name);
+            return false;
+        }
+    }
+    if (shape->rank < 0) {
+        tare_text_add(reason, "input '%s' has no shape; give one", input->name);
+        return false;
+    }
+    return true;
+}
+
 static void count_constants(tare_session *session) {
     session->constant_bytes = 0;
     for (size_t i = 0; i < session->graph.value_count; i++) {

@@ -54,7 +54,7 @@ typedef struct tare_session {
     tare_batch batch; /**< the same for `samples_per_run` samples where that is more than one */
     int64_t samples_per_run;
     tare_plan *plan;     /**< of tare_session_graph() */
-    int threads;         /**< how many samples, or batches, run at once */
+    int threads;         /**< how many samples run at once; of a device: take results at once */
     int threads_per_run; /**< how many threads one kernel may use */
     /** How often one sample is repeated to fill a batch that the model fixes; 1 where shapes agree.
      */
@@ -96,6 +96,11 @@ tare_graph *tare_session_graph(tare_session *session);
 TARE_MUST_CHECK tare_status tare_session_bind(tare_session *session, const tare_graph *graph,
                                               const tare_input_shape *shapes, size_t shape_count,
                                               tare_error *err);
+
+/** The shape to assume for an input without data: open dims as `run` gives them, else 1 for the
+ * leading one. False, with the reason, when another one stays open. */
+bool tare_session_assume_shape(tare_input_shape *shape, tare_text *reason, const tare_value *input,
+                               const tare_run_options *run);
 
 /** A value whose statistics a device is to collect. */
 typedef struct tare_session_point {

@@ -29,6 +29,7 @@ typedef struct tare_cli_arguments {
     const char *json;
     const char *state;
     const char *method;
+    const char *collect;
     tare_cli_texts states;
     tare_cli_texts ignored_names;
     tare_cli_texts ignored_types;
@@ -40,9 +41,11 @@ typedef struct tare_cli_arguments {
     uint64_t memory_bytes;
     tare_cli_shard shard;
     tare_cli_duration checkpoint;
+    tare_cli_duration seconds;
     bool tune;
     bool resume;
     bool ranges_only;
+    bool layers;
     bool allow_duplicates;
     bool skip_bad;
     bool quiet;

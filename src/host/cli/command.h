@@ -35,6 +35,7 @@ extern const tare_cli_command tare_cli_merge;
 extern const tare_cli_command tare_cli_state;
 extern const tare_cli_command tare_cli_inspect;
 extern const tare_cli_command tare_cli_run;
+extern const tare_cli_command tare_cli_bench;
 extern const tare_cli_command tare_cli_devices;
 
 #endif

@@ -8,8 +8,8 @@
 #include "tare.h"
 
 static const tare_cli_command *const commands[] = {
-    &tare_cli_quantize, &tare_cli_calibrate, &tare_cli_merge,   &tare_cli_state,
-    &tare_cli_inspect,  &tare_cli_run,       &tare_cli_devices,
+    &tare_cli_quantize, &tare_cli_calibrate, &tare_cli_merge, &tare_cli_state,
+    &tare_cli_inspect,  &tare_cli_run,       &tare_cli_bench, &tare_cli_devices,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

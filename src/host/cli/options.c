@@ -85,6 +85,21 @@ void tare_cli_calibrate_options(tare_calibrate_options *options, tare_cli_progre
     options->ignored_pattern_count = arguments->ignored_patterns.count;
 }
 
+void tare_cli_bench_options(tare_bench_options *options, tare_cli_progress *progress,
+                            const tare_cli_arguments *arguments) {
+    tare_bench_options_init(options);
+    fill_run_options(&options->run, progress, arguments);
+    if (arguments->seconds.given) {
+        options->seconds = (double)arguments->seconds.milliseconds / 1000.0;
+    }
+    if (arguments->target != NULL) {
+        options->target = arguments->target;
+    }
+    options->method = arguments->method;
+    options->collect = arguments->collect;
+    options->layers = arguments->layers;
+}
+
 void tare_cli_list_names(char *out, size_t capacity, const tare_model *model, bool outputs) {
     const size_t count = outputs ? tare_model_output_count(model) : tare_model_input_count(model);
     size_t length = 0;

@@ -20,6 +20,10 @@ void tare_cli_quantize_options(tare_quantize_options *options, tare_cli_progress
 void tare_cli_calibrate_options(tare_calibrate_options *options, tare_cli_progress *progress,
                                 const tare_cli_arguments *arguments);
 
+/** Likewise. */
+void tare_cli_bench_options(tare_bench_options *options, tare_cli_progress *progress,
+                            const tare_cli_arguments *arguments);
+
 /** Checks that every --shape names an input of the model; prints and returns TARE_CLI_EXIT_USAGE
  * otherwise. */
 int tare_cli_check_shapes(const tare_cli_command *command, const tare_cli_arguments *arguments,
