@@ -13,10 +13,10 @@ typedef struct host_worker {
     bool started;
     tare_turn turn;
     tare_execution *execution;
-    size_t next; /* sample to run */
-    double rate;
-    double *places, last; /* NULL: places are not timed */
-    size_t timed;         /* samples in `places` */
+    size_t next;                 /* sample to run */
+    double rate, sample_seconds; /* of the last round */
+    double *places, last;        /* NULL: places are not timed */
+    size_t timed;                /* samples in `places` */
     tare_status status;
     tare_error error;
 } host_worker;
@@ -132,14 +132,16 @@ static tare_status run_sample(host_worker *self, tare_error *err) {
 }
 
 /* Goes on until every thread has measured, so that nobody measures on a machine that is half
- * idle. */
+ * idle. What a thread does first takes longer, which matters where samples are short. */
 static tare_status measure(host_worker *self, tare_error *err) {
     host_side *host = self->host;
     double start, seconds = 0.0;
     size_t count = 0;
     bool measured = false;
 
-    TARE_TRY(run_sample(self, err));
+    if (self->sample_seconds < host->seconds) {
+        TARE_TRY(run_sample(self, err));
+    }
     if (self->places != NULL) {
         memset(self->places, 0, tare_bench_place_count(host->side->session) * sizeof *self->places);
     }
@@ -151,6 +153,7 @@ static tare_status measure(host_worker *self, tare_error *err) {
         if (!measured && seconds >= host->seconds) {
             measured = true;
             self->rate = seconds > 0.0 ? (double)count / seconds : 0.0;
+            self->sample_seconds = seconds / (double)count;
             (void)atomic_fetch_add(&host->finished, 1);
         }
         if (atomic_load(&host->failed)) {

@@ -62,7 +62,7 @@ static void make_ones(void *to, size_t count, size_t bytes) {
     }
 }
 
-static const struct {
+static const struct maker {
     tare_element element;
     void (*make)(void *to, size_t count, uint64_t seed); /* NULL: ones */
 } makers[] = {
@@ -72,50 +72,72 @@ static const struct {
     {TARE_UINT64, NULL},         {TARE_INT64, NULL},           {TARE_BOOL, NULL},
 };
 
-static tare_status fill_input(void *to, const tare_value *input, size_t count, uint64_t seed,
-                              tare_error *err) {
+/* The row of a type, or NULL. */
+static const struct maker *find_maker(tare_dtype dtype) {
     for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++) {
-        if ((int)makers[i].element == (int)input->dtype && makers[i].make != NULL) {
-            makers[i].make(to, count, seed);
-            return TARE_OK;
-        }
-        if ((int)makers[i].element == (int)input->dtype) {
-            make_ones(to, count, tare_dtype_bytes(input->dtype));
-            return TARE_OK;
+        if ((int)makers[i].element == (int)dtype) {
+            return &makers[i];
         }
     }
-    return tare_fail(err, TARE_UNSUPPORTED, "input '%s' is %s, which cannot be made up; give data",
-                     input->name, tare_dtype_text(input->dtype));
+    return NULL;
+}
+
+/* Whether samples can be made up. */
+static tare_status check_input(const tare_value *input, const tare_run_options *run,
+                               tare_error *err) {
+    tare_input_shape shape;
+    tare_text reason = {0};
+    tare_status status = TARE_OK;
+
+    if (find_maker(input->dtype) == NULL) {
+        return tare_fail(err, TARE_UNSUPPORTED,
+                         "input '%s' is %s, which cannot be made up; give data", input->name,
+                         tare_dtype_text(input->dtype));
+    }
+    if (!tare_session_assume_shape(&shape, &reason, input, run)) {
+        status = tare_fail(err, TARE_INVALID_ARGUMENT, "%s",
+                           reason.data == NULL ? "a shape is not known" : reason.data);
+    }
+    tare_text_release(&reason);
+    return status;
+}
+
+static tare_status check_inputs(const tare_bench_inputs *inputs, tare_error *err) {
+    const tare_graph *graph = &inputs->model->graph;
+    for (size_t i = 0; i < graph->input_count; i++) {
+        if (!graph->inputs[i]->is_initializer) {
+            TARE_TRY(check_input(graph->inputs[i], inputs->run, err));
+        }
+    }
+    return TARE_OK;
 }
 
 static tare_status make_input(tare_sample_sink *sink, const tare_bench_inputs *inputs,
                               const tare_value *input, uint64_t seed, tare_error *err) {
+    const struct maker *maker = find_maker(input->dtype);
+    tare_array_view view = {.name = input->name, .element = (tare_element)input->dtype};
     tare_input_shape shape;
     tare_text reason = {0};
-    tare_array_view view = {.name = input->name, .element = (tare_element)input->dtype};
-    void *data = NULL;
-    size_t bytes = 0;
+    void *data;
+    size_t bytes = 0, each = tare_dtype_bytes(input->dtype);
     tare_status status;
 
-    if (!tare_session_assume_shape(&shape, &reason, input, inputs->run)) {
-        status = tare_fail(err, TARE_INVALID_ARGUMENT, "%s",
-                           reason.data == NULL ? "a shape is not known" : reason.data);
-        goto done;
-    }
+    (void)tare_session_assume_shape(&shape, &reason, input, inputs->run);
+    tare_text_release(&reason);
     if (!tare_dims_bytes(&bytes, input->dtype, shape.rank, shape.dims) ||
         (data = malloc(bytes + 1)) == NULL) {
-        status = tare_fail_memory(err, bytes, "a sample");
-        goto done;
+        return tare_fail_memory(err, bytes, "a sample");
+    }
+    if (maker->make == NULL) {
+        make_ones(data, bytes / each, each);
+    } else {
+        maker->make(data, bytes / each, seed);
     }
     view.rank = shape.rank;
     memcpy(view.dims, shape.dims, (size_t)shape.rank * sizeof shape.dims[0]);
     view.data = data;
-    TARE_TRY_DONE(status,
-                  fill_input(data, input, bytes / tare_dtype_bytes(input->dtype), seed, err));
     status = tare_sample_add(sink, &view, err);
-done:
     free(data);
-    tare_text_release(&reason);
     return status;
 }
 
@@ -124,16 +146,9 @@ static tare_status make_sample(void *user, uint64_t index, tare_sample_sink *sin
     const tare_bench_inputs *inputs = user;
     const tare_graph *graph = &inputs->model->graph;
     for (size_t i = 0; i < graph->input_count; i++) {
-        const tare_value *input = graph->inputs[i];
-        if (input->is_initializer) {
-            continue;
+        if (!graph->inputs[i]->is_initializer) {
+            TARE_TRY(make_input(sink, inputs, graph->inputs[i], mix(index) + i, err));
         }
-        if (tare_dtype_bytes(input->dtype) == 0) {
-            return tare_fail(err, TARE_UNSUPPORTED,
-                             "input '%s' is %s, which cannot be made up; give data", input->name,
-                             tare_dtype_text(input->dtype));
-        }
-        TARE_TRY(make_input(sink, inputs, input, mix(index) + i, err));
     }
     return TARE_OK;
 }
@@ -168,6 +183,7 @@ tare_status tare_bench_inputs_open(tare_bench_inputs *inputs, const tare_model *
                                    tare_error *err) {
     *inputs = (tare_bench_inputs){.model = model, .run = run};
     if (dataset == NULL) {
+        TARE_TRY(tare_model_blame(model, check_inputs(inputs, err), err));
         TARE_TRY(tare_dataset_from_function(&inputs->synthetic, TARE_BENCH_SAMPLES, make_sample,
                                             inputs, err));
         dataset = inputs->synthetic;
