@@ -41,7 +41,7 @@ __device__ static inline void layer_keep(const tare_norm_layer &work, const laye
 
 // A team (warp or block) per row, which it reads once, by 16 bytes.
 template <typename E, int TEAM, int VALUES>
-__global__ __launch_bounds__(THREADS) void norm_layer(const tare_norm_layer work) {
+__global__ __launch_bounds__(THREADS, 2) void norm_layer(const tare_norm_layer work) {
     typedef typename E::stored stored;
     TARE_SHARED(float, shared, THREADS / 32);
     constexpr int64_t teams = THREADS / TEAM;
