@@ -225,17 +225,17 @@ static bool is_open(const tare_session *session) {
     return true;
 }
 
-/* A name of something in the results that does not belong to single samples, or NULL. */
+/* The name of something in the results that does not consist of parts of samples, or NULL. */
 static const char *shared_result(const tare_session *session, const tare_session_limits *limits,
                                  const tare_batch *batch) {
     const tare_graph *graph = &session->graph;
     for (size_t i = 0; i < graph->output_count && limits->wants_outputs; i++) {
-        if (!batch->per_sample[graph->outputs[i]->id]) {
+        if (batch->axis[graph->outputs[i]->id] != 0) {
             return graph->outputs[i]->name;
         }
     }
     for (size_t i = 0; i < graph->value_count && limits->watched != NULL; i++) {
-        if (limits->watched[i] && graph->values[i]->constant == NULL && !batch->per_sample[i]) {
+        if (limits->watched[i] && graph->values[i]->constant == NULL && batch->axis[i] != 0) {
             return graph->values[i]->name;
         }
     }
@@ -296,7 +296,7 @@ static tare_status prove(tare_text *reason, tare_session *session, const tare_fe
     }
     shared = shared_result(session, limits, &made.batch);
     if (shared != NULL) {
-        tare_text_add(reason, "tensor '%s' is the same for all", shared);
+        tare_text_add(reason, "the samples of tensor '%s' are not parts of its axis 0", shared);
     } else if (!is_open(session) || made.batch.rewritten > 0) {
         status = compare(reason, session, feed, limits, &made, err);
     }

@@ -153,15 +153,30 @@ class Batches(Device):
         self.check_same(cpu, device)
 
     def test_samples_that_cannot_be_told_apart(self):
+        turn = helper.make_node("Transpose", ["input"], ["turned"], "turn", perm=[1, 0, 2, 3])
+        summed = [helper.make_node("ReduceMean", ["input"], ["logits"], "sum", axes=[0], keepdims=1)]
+        product = [turn, helper.make_node("Conv", ["turned", "weight"], ["logits"], "conv")]
+        weight = numpy_helper.from_array(np.ones((2, 1, 3, 3), np.float32), "weight")
+        for nodes, reason in (
+            (summed, "node 'sum' (ReduceMean): its samples are not known to be parts of an axis afterwards"),
+            (product, "with 3 samples: node 'conv' (Conv)"),
+        ):
+            path = networks.save(networks.build(nodes, [weight]), self.folder / "model.onnx")
+            cpu, _ = self.calibrate("cpu.tare", model=path, device="cpu")
+            device, notes = self.calibrate("device.tare", "--precision", "fp32", model=path)
+            self.assertIn(f"samples run one by one: {reason}", notes)
+            self.check_same(cpu, device)
+
+    def test_samples_on_another_axis_in_between(self):
         nodes = [
             helper.make_node("Transpose", ["input"], ["turned"], "turn", perm=[1, 0, 2, 3]),
-            helper.make_node("Relu", ["turned"], ["logits"]),
+            helper.make_node("Add", ["turned", "turned"], ["sum"], "add"),
+            helper.make_node("Transpose", ["sum"], ["logits"], "back", perm=[1, 0, 2, 3]),
         ]
-        model = networks.build(nodes, [])
-        path = networks.save(model, self.folder / "turned.onnx")
+        path = networks.save(networks.build(nodes, []), self.folder / "model.onnx")
         cpu, _ = self.calibrate("cpu.tare", model=path, device="cpu")
         device, notes = self.calibrate("device.tare", "--precision", "fp32", model=path)
-        self.assertIn("samples run one by one: node 'turn' (Transpose)", notes)
+        self.assertIn("batches of 8\n", notes)
         self.check_same(cpu, device)
 
     def test_a_model_that_fixes_its_batch(self):

@@ -16,32 +16,33 @@ typedef struct walk {
     const tare_backend *backend;
     int64_t samples;
     tare_batch_part *parts;  /* by value id of `many` */
+    int *axes;               /* likewise: of PER_SAMPLE */
     tare_batch_part *inputs; /* room for the inputs of the widest node */
     size_t rewritten;
 } walk;
 
 void tare_batch_init(tare_batch *batch) {
-    *batch = (tare_batch){.per_sample = NULL};
+    *batch = (tare_batch){.axis = NULL};
     tare_graph_init(&batch->graph);
 }
 
 void tare_batch_release(tare_batch *batch) {
     if (batch != NULL) {
         tare_graph_release(&batch->graph);
-        *batch = (tare_batch){.per_sample = NULL};
+        *batch = (tare_batch){.axis = NULL};
     }
 }
 
-/* Whether `many` is `one` with axis 0 longer by `factor`. */
-static bool has_grown(const tare_value *many, const tare_value *one, int64_t factor) {
-    if (many->dtype != one->dtype || many->rank != one->rank || (factor > 1 && one->rank < 1)) {
+/* Whether `many` is `one` with an axis longer by `factor`. */
+static bool has_grown(const tare_value *many, const tare_value *one, int64_t factor, int axis) {
+    if (many->dtype != one->dtype || many->rank != one->rank || (factor > 1 && one->rank <= axis)) {
         return false;
     }
     for (int i = 0; i < one->rank; i++) {
         const bool same = many->dims[i] == one->dims[i];
         /* Both are concrete shapes, so the division undoes the product without overflow. */
         const bool grown = many->dims[i] % factor == 0 && many->dims[i] / factor == one->dims[i];
-        if (i == 0 ? !grown : !same) {
+        if (i == axis ? !grown : !same) {
             return false;
         }
     }
@@ -68,10 +69,10 @@ static tare_batch_part classify_constant(const tare_value *many, const tare_valu
     if (one->constant == NULL) {
         return TARE_BATCH_UNKNOWN;
     }
-    if (has_grown(many, one, 1) && holds_copies(many->constant, one->constant, 1)) {
+    if (has_grown(many, one, 1, 0) && holds_copies(many->constant, one->constant, 1)) {
         return TARE_BATCH_ABSENT;
     }
-    if (has_grown(many, one, samples) && holds_copies(many->constant, one->constant, samples)) {
+    if (has_grown(many, one, samples, 0) && holds_copies(many->constant, one->constant, samples)) {
         return TARE_BATCH_PER_SAMPLE;
     }
     return TARE_BATCH_UNKNOWN;
@@ -134,13 +135,18 @@ static bool needs_tile(const walk *w, const tare_batch_rule *rule, const tare_no
            value->dims[0] == output->dims[0] && (exact || value->dims[0] > 1);
 }
 
-static bool has_part(const walk *w, const tare_node *node) {
+/* Whether there are samples in the inputs; *axis: where, or -1 when not all agree. */
+static bool find_samples(int *axis, const walk *w, const tare_node *node) {
+    bool found = false;
+    *axis = -1;
     for (size_t i = 0; i < node->input_count; i++) {
-        if (node->inputs[i] != NULL && w->parts[node->inputs[i]->id] == TARE_BATCH_PER_SAMPLE) {
-            return true;
+        const tare_value *value = node->inputs[i];
+        if (value != NULL && w->parts[value->id] == TARE_BATCH_PER_SAMPLE) {
+            *axis = !found || *axis == w->axes[value->id] ? w->axes[value->id] : -1;
+            found = true;
         }
     }
-    return false;
+    return found;
 }
 
 static tare_status tile_constants(walk *w, const tare_batch_rule *rule, const tare_node *one,
@@ -153,9 +159,22 @@ static tare_status tile_constants(walk *w, const tare_batch_rule *rule, const ta
     return TARE_OK;
 }
 
+/* The first axis of the output of a node that keeps elements in order on which samples from `axis`
+ * can be, or -1. */
+static int first_place(const tare_node *one, int axis) {
+    const tare_value *input = one->inputs[0], *output = one->outputs[0];
+    const int64_t before = tare_dims_count(axis, input->dims);
+    for (int i = 0; i < output->rank; i++) {
+        if (tare_dims_count(i, output->dims) == before) {
+            return i;
+        }
+    }
+    return -1;
+}
+
 /* Makes the shape that input `port` asks for the one of all samples. */
 static tare_status rewrite_shape(walk *w, const tare_node *one, tare_node *many, size_t port,
-                                 tare_error *err) {
+                                 int axis, tare_error *err) {
     const tare_value *output = one->outputs[0];
     const int64_t rank = output->rank;
     int64_t dims[TARE_MAX_RANK] = {0};
@@ -163,10 +182,10 @@ static tare_status rewrite_shape(walk *w, const tare_node *one, tare_node *many,
     tare_status status;
 
     memcpy(dims, output->dims, sizeof dims);
-    if (dims[0] > INT64_MAX / w->samples) {
+    if (dims[axis] > INT64_MAX / w->samples) {
         return tare_fail_memory(err, SIZE_MAX, "a batch");
     }
-    dims[0] *= w->samples;
+    dims[axis] *= w->samples;
     TARE_TRY(tare_tensor_init(&tensor, TARE_DTYPE_INT64, 1, &rank, err));
     memcpy(tare_tensor_elements(&tensor), dims, (size_t)rank * sizeof dims[0]);
     status = replace_input(w, many, port, &tensor, TARE_BATCH_UNKNOWN, err);
@@ -195,13 +214,25 @@ static size_t shape_port(const tare_batch_rule *rule, const tare_node *one) {
     return SIZE_MAX;
 }
 
-static bool outputs_have_grown(const tare_node *many, const tare_node *one, int64_t factor) {
+static bool outputs_have_grown(const walk *w, const tare_node *many, const tare_node *one,
+                               int axis) {
     for (size_t i = 0; i < one->output_count; i++) {
-        if (one->outputs[i] != NULL && !has_grown(many->outputs[i], one->outputs[i], factor)) {
+        if (one->outputs[i] != NULL &&
+            !has_grown(many->outputs[i], one->outputs[i], w->samples, axis)) {
             return false;
         }
     }
     return true;
+}
+
+/* The axis that has grown in all outputs, or -1. */
+static int grown_axis(const walk *w, const tare_node *many, const tare_node *one) {
+    for (int i = 0; i < TARE_MAX_RANK; i++) {
+        if (outputs_have_grown(w, many, one, i)) {
+            return i;
+        }
+    }
+    return -1;
 }
 
 static tare_status refuse(const tare_node *node, tare_error *err, const char *reason) {
@@ -210,66 +241,50 @@ static tare_status refuse(const tare_node *node, tare_error *err, const char *re
                      reason);
 }
 
-/* Infers the node for all samples, with its shape operand rewritten where that is what it takes. */
-static tare_status infer_grown(walk *w, const tare_batch_rule *rule, const tare_node *one,
+/* Infers the node for all samples, with its shape operand rewritten where that is what it takes.
+ * node->grown becomes the axis that has grown, or -1. */
+static tare_status infer_grown(tare_batch_node *node, walk *w, const tare_batch_rule *rule,
                                tare_node *many, tare_error *err) {
-    const size_t port = shape_port(rule, one);
+    const size_t port = shape_port(rule, node->one);
+    const int place = port == SIZE_MAX ? -1 : first_place(node->one, node->axis);
     tare_status status = tare_op_infer(w->many, many, err);
 
-    if ((status != TARE_OK || !outputs_have_grown(many, one, w->samples)) && port != SIZE_MAX) {
-        TARE_TRY(rewrite_shape(w, one, many, port, err));
+    node->grown = status == TARE_OK ? grown_axis(w, many, node->one) : -1;
+    /* Of axes of length 1 the first one is what the next layers expect. */
+    if (node->grown != place && place >= 0) {
+        TARE_TRY(rewrite_shape(w, node->one, many, port, place, err));
         status = tare_op_infer(w->many, many, err);
+        node->grown = status == TARE_OK ? grown_axis(w, many, node->one) : -1;
     }
     return status;
 }
 
-static void mark_outputs(walk *w, const tare_node *node, tare_batch_part part) {
-    for (size_t i = 0; i < node->output_count; i++) {
-        if (node->outputs[i] != NULL) {
-            w->parts[node->outputs[i]->id] = part;
-        }
-    }
-}
-
-/* A node that works on samples. */
-static tare_status walk_samples(walk *w, const tare_node *one, tare_node *many, tare_error *err) {
+/* A node that works on samples, which are on `axis` of its inputs. */
+static tare_status walk_samples(walk *w, const tare_node *one, tare_node *many, int axis,
+                                tare_error *err) {
     const tare_batch_rule *rule = tare_batch_rule_find(tare_op_kernel(one->op));
-    const tare_batch_node node = {.one = one, .many = many, .inputs = w->inputs};
+    tare_batch_node node = {.one = one, .many = many, .inputs = w->inputs, .axis = axis};
 
     if (rule == NULL) {
         return refuse(one, err, "the operator is not known to keep samples apart");
     }
-    if ((rule->rewrites & TARE_BATCH_TILE) != 0) {
+    if (axis < 0) {
+        return refuse(one, err, "its inputs have their samples on different axes");
+    }
+    if ((rule->rewrites & TARE_BATCH_TILE) != 0 && axis == 0) {
         TARE_TRY(tile_constants(w, rule, one, many, err));
     }
-    TARE_TRY(infer_grown(w, rule, one, many, err));
+    TARE_TRY(infer_grown(&node, w, rule, many, err));
     for (size_t i = 0; i < many->input_count; i++) {
         w->inputs[i] = many->inputs[i] == NULL ? TARE_BATCH_ABSENT : w->parts[many->inputs[i]->id];
     }
-    if (!outputs_have_grown(many, one, w->samples) || !tare_batch_rule_holds(rule, &node)) {
-        return refuse(one, err, "its samples are not parts of axis 0 afterwards");
-    }
-    mark_outputs(w, many, TARE_BATCH_PER_SAMPLE);
-    return TARE_OK;
-}
-
-/* A node that does not see the inputs' contents: a constant, or one too large to be folded. */
-static tare_status walk_constant(walk *w, const tare_node *one, tare_node *many, tare_error *err) {
-    TARE_TRY(tare_op_infer(w->many, many, err));
-    if (tare_pass_is_foldable(many)) {
-        TARE_TRY(tare_pass_fold(w->many, many, w->backend, err));
+    if (node.grown < 0 || !tare_batch_rule_holds(rule, &node)) {
+        return refuse(one, err, "its samples are not known to be parts of an axis afterwards");
     }
     for (size_t i = 0; i < many->output_count; i++) {
-        const tare_value *value = many->outputs[i];
-        if (value == NULL) {
-            continue;
-        }
-        if (value->constant != NULL) {
-            w->parts[value->id] = classify_constant(value, one->outputs[i], w->samples);
-        } else if (has_grown(value, one->outputs[i], 1)) {
-            w->parts[value->id] = TARE_BATCH_ABSENT;
-        } else {
-            return refuse(one, err, "its size depends on the number of samples, not its contents");
+        if (many->outputs[i] != NULL) {
+            w->parts[many->outputs[i]->id] = TARE_BATCH_PER_SAMPLE;
+            w->axes[many->outputs[i]->id] = node.grown;
         }
     }
     return TARE_OK;
@@ -285,11 +300,66 @@ static bool is_answered_by_inference(const tare_node *one) {
     return true;
 }
 
+/* Whether an input is not the same for any number of samples. */
+static bool depends_on_samples(const walk *w, const tare_node *node) {
+    for (size_t i = 0; i < node->input_count; i++) {
+        if (node->inputs[i] != NULL && w->parts[node->inputs[i]->id] != TARE_BATCH_ABSENT) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Constants that the samples have no part in stay what they are: passes may have changed them since
+ * their nodes were evaluated. */
+static tare_status take_constants(walk *w, const tare_node *one, tare_node *many, tare_error *err) {
+    for (size_t i = 0; i < many->output_count; i++) {
+        tare_tensor *tensor;
+        if (many->outputs[i] == NULL) {
+            continue;
+        }
+        tensor = tare_graph_new_tensor(w->many);
+        if (tensor == NULL) {
+            return tare_fail_memory(err, sizeof *tensor, "a tensor");
+        }
+        tare_tensor_share(tensor, one->outputs[i]->constant);
+        many->outputs[i]->constant = tensor;
+        w->parts[many->outputs[i]->id] = TARE_BATCH_ABSENT;
+    }
+    return TARE_OK;
+}
+
+/* A node that does not see the inputs' contents: a constant, or one too large to be folded. */
+static tare_status walk_constant(walk *w, const tare_node *one, tare_node *many, tare_error *err) {
+    if (!depends_on_samples(w, many) && is_answered_by_inference(one)) {
+        return take_constants(w, one, many, err);
+    }
+    TARE_TRY(tare_op_infer(w->many, many, err));
+    if (tare_pass_is_foldable(many)) {
+        TARE_TRY(tare_pass_fold(w->many, many, w->backend, err));
+    }
+    for (size_t i = 0; i < many->output_count; i++) {
+        const tare_value *value = many->outputs[i];
+        if (value == NULL) {
+            continue;
+        }
+        if (value->constant != NULL) {
+            w->parts[value->id] = classify_constant(value, one->outputs[i], w->samples);
+        } else if (has_grown(value, one->outputs[i], 1, 0)) {
+            w->parts[value->id] = TARE_BATCH_ABSENT;
+        } else {
+            return refuse(one, err, "its size depends on the number of samples, not its contents");
+        }
+    }
+    return TARE_OK;
+}
+
 /* That a node is wrong with more samples is no fault of the model. */
 static tare_status walk_node(walk *w, const tare_node *one, tare_node *many, tare_error *err) {
-    const bool constant = !has_part(w, many) || is_answered_by_inference(one);
+    int axis;
+    const bool constant = !find_samples(&axis, w, many) || is_answered_by_inference(one);
     tare_status status =
-        constant ? walk_constant(w, one, many, err) : walk_samples(w, one, many, err);
+        constant ? walk_constant(w, one, many, err) : walk_samples(w, one, many, axis, err);
 
     if (status == TARE_INVALID_MODEL || status == TARE_INVALID_ARGUMENT) {
         tare_error_prepend(err, "with %lld samples: ", (long long)w->samples);
@@ -337,8 +407,9 @@ static tare_status allocate(walk *w, tare_error *err) {
         width = inputs > width ? inputs : width;
     }
     w->parts = calloc(values, sizeof *w->parts);
+    w->axes = calloc(values, sizeof *w->axes);
     w->inputs = calloc(width, sizeof *w->inputs);
-    return w->parts != NULL && w->inputs != NULL
+    return w->parts != NULL && w->axes != NULL && w->inputs != NULL
                ? TARE_OK
                : tare_fail_memory(err, values * sizeof *w->parts, "a batch");
 }
@@ -367,12 +438,12 @@ done:
 
 static tare_status store_parts(tare_batch *out, const walk *w, tare_error *err) {
     const size_t values = out->graph.value_count;
-    out->per_sample = tare_arena_array(&out->graph.arena, values, sizeof *out->per_sample);
-    if (out->per_sample == NULL) {
-        return tare_fail_memory(err, values, "a batch");
+    out->axis = tare_arena_array(&out->graph.arena, values, sizeof *out->axis);
+    if (out->axis == NULL) {
+        return tare_fail_memory(err, values * sizeof *out->axis, "a batch");
     }
     for (size_t i = 0; i < values; i++) {
-        out->per_sample[i] = w->parts[i] == TARE_BATCH_PER_SAMPLE;
+        out->axis[i] = w->parts[i] == TARE_BATCH_PER_SAMPLE ? w->axes[i] : -1;
     }
     out->rewritten = w->rewritten;
     return TARE_OK;
@@ -391,6 +462,7 @@ tare_status tare_pass_batch(tare_batch *out, const tare_graph *graph, const tare
     status = store_parts(out, &w, err);
 done:
     free(w.parts);
+    free(w.axes);
     free(w.inputs);
     if (status != TARE_OK) {
         tare_batch_release(out);

@@ -2,9 +2,9 @@
 /**
  * Making a graph for one sample run several samples at once.
  *
- * A value of the new graph is the old one for each sample in turn, joined along axis 0: the batch
- * is the outermost factor of axis 0, so samples are equal contiguous parts of it. This is proved
- * operator by operator (pass/batch_rule.h); a graph for which it cannot be proved is refused.
+ * A value of the new graph is the old one for each sample in turn, joined along an axis, mostly
+ * axis 0: then samples are equal contiguous parts of it. This is proved operator by operator
+ * (pass/batch_rule.h); a graph for which it cannot be proved is refused.
  */
 #ifndef TARE_PASS_BATCH_H
 #define TARE_PASS_BATCH_H
@@ -14,8 +14,8 @@
 /** A graph for several samples. */
 typedef struct tare_batch {
     tare_graph graph; /**< value ids below the original's value_count are the original's */
-    bool *per_sample; /**< by value id: the samples are parts of axis 0; else the value does not
-                         depend on the inputs. In the graph's arena */
+    int *axis; /**< by value id: the axis along which samples are joined; -1: the value does not
+                  depend on the inputs. In the graph's arena */
     size_t rewritten; /**< constants that had one sample baked in and were replaced */
 } tare_batch;
 

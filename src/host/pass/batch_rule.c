@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Per operator: when samples that are parts of axis 0 stay parts of axis 0. */
+/** Per operator: where samples are in its outputs, given where they are in its inputs. */
 #include "pass/batch_rule.h"
 
 #include <stddef.h>
@@ -182,13 +182,80 @@ static bool quantize(const tare_batch_node *node) {
     return first_alone(node) && (tare_dims_count(scale->rank, scale->dims) == 1 || attrs->axis > 0);
 }
 
+/* ---- other axes than 0: what attention does between its layers ---- */
+
+static bool move_elements(const tare_batch_node *node) {
+    const tare_value *output = node->one->outputs[0];
+    for (size_t i = 0; i < node->one->input_count; i++) {
+        const tare_value *input = node->one->inputs[i];
+        /* The input's axis at the samples' one, if it reaches that far. */
+        const int axis = input == NULL ? -1 : node->axis - (output->rank - input->rank);
+        if (axis < 0) {
+            continue;
+        }
+        if (node->inputs[i] == TARE_BATCH_UNKNOWN ||
+            (node->inputs[i] == TARE_BATCH_PER_SAMPLE &&
+             (input->rank != output->rank || input->dims[axis] != output->dims[axis])) ||
+            (node->inputs[i] == TARE_BATCH_ABSENT && input->dims[axis] != 1)) {
+            return false;
+        }
+    }
+    return node->grown == node->axis;
+}
+
+static bool move_transpose(const tare_batch_node *node) {
+    const tare_transpose_attrs *attrs = node->one->attrs;
+    return first_alone(node) && attrs->perm[node->grown] == node->axis;
+}
+
+/* Axes of the indices stand in the place of the axis that is gathered from. */
+static bool move_gather(const tare_batch_node *node) {
+    const tare_axis_attrs *attrs = node->one->attrs;
+    const int shift = attrs->axis < node->axis ? rank_in(node, 1) - 1 : 0;
+    return first_alone(node) && attrs->axis != node->axis && node->grown == node->axis + shift;
+}
+
+static bool move_split(const tare_batch_node *node) {
+    const tare_split_attrs *attrs = node->one->attrs;
+    return first_alone(node) && attrs->axis != node->axis && node->grown == node->axis;
+}
+
+static bool move_softmax(const tare_batch_node *node) {
+    const tare_axis_attrs *attrs = node->one->attrs;
+    const bool apart = attrs->flatten ? attrs->axis > node->axis : attrs->axis != node->axis;
+    return first_alone(node) && apart && node->grown == node->axis;
+}
+
+static bool move_slice(const tare_batch_node *node) {
+    const tare_slice_attrs *attrs = node->many->attrs;
+    const int axis = node->axis;
+    return first_alone(node) && node->grown == axis && attrs->start[axis] == 0 &&
+           attrs->step[axis] == 1 &&
+           node->one->inputs[0]->dims[axis] == node->one->outputs[0]->dims[axis];
+}
+
+/* Elements stay in their order: as many as before have to lie in front of the samples. */
+static bool move_reshape(const tare_batch_node *node) {
+    return reshape(node) && tare_dims_count(node->axis, node->one->inputs[0]->dims) ==
+                                tare_dims_count(node->grown, node->one->outputs[0]->dims);
+}
+
+/* Samples on an axis of matrices that are multiplied one by one, or on rows of the left one. */
+static bool move_matmul(const tare_batch_node *node) {
+    const int left = rank_in(node, 0), right = rank_in(node, 1), axis = node->axis;
+    const bool both = is_part(node, 0) && is_part(node, 1) && left == right && axis < left - 2;
+    const bool rows = first_alone(node) && right == 2 && axis < left - 1;
+    return node->grown == axis &&
+           (rows || (both && node->one->inputs[0]->dims[axis] == node->one->inputs[1]->dims[axis]));
+}
+
 #define NO_AXIS SIZE_MAX
 #define ELEMENTWISE(name)                                                                          \
-    { name, TARE_BATCH_TILE, NO_AXIS, broadcasts }
+    { name, TARE_BATCH_TILE, NO_AXIS, broadcasts, move_elements }
 #define ALONG(name, type)                                                                          \
-    { name, 0, offsetof(type, axis), first_alone }
+    { name, 0, offsetof(type, axis), first_alone, NULL }
 #define REDUCTION(name)                                                                            \
-    { name, 0, NO_AXIS, reduce }
+    { name, 0, NO_AXIS, reduce, NULL }
 
 static const tare_batch_rule rules[] = {
     ELEMENTWISE("Relu"),
@@ -259,24 +326,24 @@ static const tare_batch_rule rules[] = {
     ELEMENTWISE("Sum"),
     ELEMENTWISE("Mean"),
     ELEMENTWISE("Where"),
-    {"Conv", 0, NO_AXIS, planes},
-    {"ConvTranspose", 0, NO_AXIS, planes},
-    {"MaxPool", 0, NO_AXIS, planes},
-    {"AveragePool", 0, NO_AXIS, planes},
-    {"LpPool", 0, NO_AXIS, planes},
-    {"BatchNormalization", 0, NO_AXIS, items},
-    {"InstanceNormalization", 0, NO_AXIS, items},
-    {"GroupNormalization", 0, NO_AXIS, items},
-    {"LRN", 0, NO_AXIS, items},
-    {"DepthToSpace", 0, NO_AXIS, planes},
-    {"SpaceToDepth", 0, NO_AXIS, planes},
-    {"Trilu", 0, NO_AXIS, planes},
+    {"Conv", 0, NO_AXIS, planes, NULL},
+    {"ConvTranspose", 0, NO_AXIS, planes, NULL},
+    {"MaxPool", 0, NO_AXIS, planes, NULL},
+    {"AveragePool", 0, NO_AXIS, planes, NULL},
+    {"LpPool", 0, NO_AXIS, planes, NULL},
+    {"BatchNormalization", 0, NO_AXIS, items, NULL},
+    {"InstanceNormalization", 0, NO_AXIS, items, NULL},
+    {"GroupNormalization", 0, NO_AXIS, items, NULL},
+    {"LRN", 0, NO_AXIS, items, NULL},
+    {"DepthToSpace", 0, NO_AXIS, planes, NULL},
+    {"SpaceToDepth", 0, NO_AXIS, planes, NULL},
+    {"Trilu", 0, NO_AXIS, planes, NULL},
     ALONG("LayerNormalization", tare_norm_attrs),
     ALONG("LpNormalization", tare_lp_attrs),
-    ALONG("Softmax", tare_axis_attrs),
+    {"Softmax", 0, offsetof(tare_axis_attrs, axis), first_alone, move_softmax},
     ALONG("LogSoftmax", tare_axis_attrs),
     ALONG("Hardmax", tare_axis_attrs),
-    ALONG("Split", tare_split_attrs),
+    {"Split", 0, offsetof(tare_split_attrs, axis), first_alone, move_split},
     ALONG("TopK", tare_topk_attrs),
     ALONG("CumSum", tare_cumsum_attrs),
     ALONG("OneHot", tare_axis_attrs),
@@ -293,22 +360,22 @@ static const tare_batch_rule rules[] = {
     REDUCTION("ArgMax"),
     REDUCTION("ArgMin"),
     REDUCTION("MeanVarianceNormalization"),
-    {"Concat", TARE_BATCH_TILE, offsetof(tare_axis_attrs, axis), all_parts},
-    {"GridSample", TARE_BATCH_TILE, NO_AXIS, all_parts},
-    {"Reshape", TARE_BATCH_SHAPE_PORT, NO_AXIS, reshape},
-    {"Expand", TARE_BATCH_SHAPE_PORT, NO_AXIS, expand},
-    {"Resize", TARE_BATCH_SIZES_PORT, NO_AXIS, resize},
-    {"Tile", 0, NO_AXIS, rows_kept},
-    {"Transpose", 0, NO_AXIS, transpose},
-    {"Slice", 0, NO_AXIS, slice},
-    {"Pad", 0, NO_AXIS, pad},
-    {"Gather", 0, NO_AXIS, gather},
-    {"GatherElements", 0, NO_AXIS, gather_elements},
-    {"GatherND", 0, NO_AXIS, gather_nd},
-    {"MatMul", 0, NO_AXIS, matmul},
-    {"Gemm", 0, NO_AXIS, gemm},
-    {"QuantizeLinear", 0, NO_AXIS, quantize},
-    {"DequantizeLinear", 0, NO_AXIS, quantize},
+    {"Concat", TARE_BATCH_TILE, offsetof(tare_axis_attrs, axis), all_parts, NULL},
+    {"GridSample", TARE_BATCH_TILE, NO_AXIS, all_parts, NULL},
+    {"Reshape", TARE_BATCH_SHAPE_PORT, NO_AXIS, reshape, move_reshape},
+    {"Expand", TARE_BATCH_SHAPE_PORT, NO_AXIS, expand, NULL},
+    {"Resize", TARE_BATCH_SIZES_PORT, NO_AXIS, resize, NULL},
+    {"Tile", 0, NO_AXIS, rows_kept, NULL},
+    {"Transpose", 0, NO_AXIS, transpose, move_transpose},
+    {"Slice", 0, NO_AXIS, slice, move_slice},
+    {"Pad", 0, NO_AXIS, pad, NULL},
+    {"Gather", 0, NO_AXIS, gather, move_gather},
+    {"GatherElements", 0, NO_AXIS, gather_elements, NULL},
+    {"GatherND", 0, NO_AXIS, gather_nd, NULL},
+    {"MatMul", 0, NO_AXIS, matmul, move_matmul},
+    {"Gemm", 0, NO_AXIS, gemm, NULL},
+    {"QuantizeLinear", 0, NO_AXIS, quantize, NULL},
+    {"DequantizeLinear", 0, NO_AXIS, quantize, NULL},
 };
 
 const tare_batch_rule *tare_batch_rule_find(const char *kernel) {
@@ -325,5 +392,6 @@ bool tare_batch_rule_holds(const tare_batch_rule *rule, const tare_batch_node *n
     if (rule->axis != NO_AXIS) {
         memcpy(&axis, (const char *)node->one->attrs + rule->axis, sizeof axis);
     }
-    return axis > 0 && rule->keeps(node);
+    return (node->axis == 0 && node->grown == 0 && axis > 0 && rule->keeps(node)) ||
+           (rule->moves != NULL && rule->moves(node));
 }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Per operator: when samples that are parts of axis 0 of its inputs are parts of axis 0 of its
- * outputs too. */
+/**
+ * Per operator: where samples are in its outputs, given where they are in its inputs.
+ *
+ * Samples are "on" an axis when they are its outermost factor: for each index of the axes before it
+ * the elements of the samples follow each other, each as many as for one sample.
+ */
 #ifndef TARE_PASS_BATCH_RULE_H
 #define TARE_PASS_BATCH_RULE_H
 
@@ -9,7 +13,7 @@
 /** What an input is to the samples. */
 typedef enum tare_batch_part {
     TARE_BATCH_ABSENT,     /**< the same for every sample, not repeated */
-    TARE_BATCH_PER_SAMPLE, /**< parts of axis 0 */
+    TARE_BATCH_PER_SAMPLE, /**< on an axis */
     TARE_BATCH_UNKNOWN     /**< a constant that depends on the number of samples in another way */
 } tare_batch_part;
 
@@ -17,6 +21,9 @@ typedef enum tare_batch_part {
 typedef struct tare_batch_node {
     const tare_node *one, *many;
     const tare_batch_part *inputs; /**< per input; ABSENT where it is left out */
+    int axis;                      /**< where samples are, in all inputs that have them */
+    int grown;                     /**< the axis that is longer in all outputs, by the number of
+                                      samples; no other one is */
 } tare_batch_node;
 
 /** What may be done to a node before it is inferred for several samples. */
@@ -31,15 +38,17 @@ typedef struct tare_batch_rule {
     const char *kernel;
     unsigned rewrites;
     size_t axis; /**< offset of an int64_t in the attributes that must not be 0; SIZE_MAX: none */
-    /** Whether the outputs have the samples as parts of axis 0, given that their shapes grow by the
-     * number of samples there and nowhere else, and that at least one input is PER_SAMPLE. */
+    /** Whether samples that are on axis 0 of the inputs are on the grown axis, if that is axis 0.
+     */
     bool (*keeps)(const tare_batch_node *node);
+    /** Whether samples on any axis are on the grown axis then. NULL: not known. */
+    bool (*moves)(const tare_batch_node *node);
 } tare_batch_rule;
 
 /** The rule of a kernel name, or NULL: nothing is known about it. */
 const tare_batch_rule *tare_batch_rule_find(const char *kernel);
 
-/** Whether the node follows its rule. */
+/** Whether the samples are on the grown axis of the outputs. */
 bool tare_batch_rule_holds(const tare_batch_rule *rule, const tare_batch_node *node);
 
 #endif
