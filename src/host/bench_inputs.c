@@ -35,14 +35,6 @@ static void make_doubles(void *to, size_t count, uint64_t seed) {
     }
 }
 
-/* Patterns from 0.5 to just below 1. */
-static void make_halves(void *to, size_t count, uint64_t seed) {
-    uint16_t *values = to;
-    for (size_t i = 0; i < count; i++) {
-        values[i] = (uint16_t)(0x3800U | (mix(seed + i) & 0x3FFU));
-    }
-}
-
 static void make_bytes(void *to, size_t count, uint64_t seed) {
     uint8_t *values = to;
     for (size_t i = 0; i < count; i++) {
@@ -66,10 +58,12 @@ static const struct maker {
     tare_element element;
     void (*make)(void *to, size_t count, uint64_t seed); /* NULL: ones */
 } makers[] = {
-    {TARE_FLOAT32, make_floats}, {TARE_FLOAT64, make_doubles}, {TARE_FLOAT16, make_halves},
-    {TARE_UINT8, make_bytes},    {TARE_INT8, make_bytes},      {TARE_UINT16, NULL},
-    {TARE_INT16, NULL},          {TARE_UINT32, NULL},          {TARE_INT32, NULL},
-    {TARE_UINT64, NULL},         {TARE_INT64, NULL},           {TARE_BOOL, NULL},
+    {TARE_FLOAT32, make_floats}, {TARE_FLOAT64, make_doubles},
+    {TARE_UINT8, make_bytes},    {TARE_INT8, make_bytes},
+    {TARE_UINT16, NULL},         {TARE_INT16, NULL},
+    {TARE_UINT32, NULL},         {TARE_INT32, NULL},
+    {TARE_UINT64, NULL},         {TARE_INT64, NULL},
+    {TARE_BOOL, NULL},
 };
 
 /* The row of a type, or NULL. */

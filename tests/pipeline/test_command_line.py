@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 import networks
 import program
 
-COMMANDS = ("quantize", "calibrate", "merge", "state", "inspect", "run", "devices")
+COMMANDS = ("quantize", "calibrate", "merge", "state", "inspect", "run", "bench", "devices")
 
 
 def run_help(command):
