@@ -3,6 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "cli/command.h"
 #include "cli/report.h"
 #include "tare.h"
@@ -54,7 +58,17 @@ static int run_command(const tare_cli_command *command, int argc, char **argv) {
     return code;
 }
 
+/* What the decoders of images allocate goes back to the system when they free it. Otherwise glibc
+ * learns from the largest image what to keep, in each thread apart. This is the program's to
+ * decide, not the library's. */
+static void set_allocator(void) {
+#ifdef M_MMAP_THRESHOLD
+    (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+#endif
+}
+
 int main(int argc, char **argv) {
+    set_allocator();
     if (argc < 2) {
         return tare_cli_fail_usage(NULL, "no command is given");
     }

@@ -4,6 +4,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+/* From here on memory is the system's own, not the allocator's: that one keeps what is freed, for
+ * each thread apart, so that the peak would grow with the number of images that happened to be
+ * decoded at a time. */
+#define LARGE ((size_t)1 << 20)
 
 typedef struct element_row {
     const char *name;
@@ -45,7 +51,12 @@ tare_status tare_memory_reserve(tare_memory *buffer, size_t bytes, const char *w
     /* The old content is not wanted, so freeing first halves the peak that realloc() could reach.
      */
     tare_memory_release(buffer);
-    data = malloc(bytes == 0 ? 1 : bytes);
+    if (bytes >= LARGE) {
+        data = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        data = data == MAP_FAILED ? NULL : data;
+    } else {
+        data = malloc(bytes == 0 ? 1 : bytes);
+    }
     if (data == NULL) {
         return tare_fail_memory(err, bytes, what);
     }
@@ -55,9 +66,19 @@ tare_status tare_memory_reserve(tare_memory *buffer, size_t bytes, const char *w
 }
 
 void tare_memory_release(tare_memory *buffer) {
-    if (buffer != NULL) {
+    if (buffer != NULL && buffer->capacity >= LARGE) {
+        (void)munmap(buffer->data, buffer->capacity);
+    } else if (buffer != NULL) {
         free(buffer->data);
+    }
+    if (buffer != NULL) {
         *buffer = (tare_memory){0};
+    }
+}
+
+void tare_memory_trim(tare_memory *buffer) {
+    if (buffer->capacity >= LARGE) {
+        tare_memory_release(buffer);
     }
 }
 

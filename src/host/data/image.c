@@ -36,6 +36,12 @@ tare_status tare_image_reserve(tare_image *image, tare_error *err) {
                                "the pixels of an image", err);
 }
 
+static void hand_over(const tare_image *image, const tare_image_sink *sink) {
+    for (size_t y = 0; y < image->height; y++) {
+        sink->row(sink->user, y, tare_image_pixels(image) + 3 * image->width * y);
+    }
+}
+
 static tare_status decode_any(tare_image *image, const tare_image_file *file, bool header_only,
                               tare_error *err) {
     for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++) {
@@ -43,6 +49,8 @@ static tare_status decode_any(tare_image *image, const tare_image_file *file, bo
             const tare_status status = codecs[i]->decode(image, file, header_only, err);
             if (status != TARE_OK) {
                 tare_error_prepend(err, "%s: ", codecs[i]->name);
+            } else if (file->sink != NULL && !codecs[i]->by_rows) {
+                hand_over(image, file->sink);
             }
             return status;
         }
@@ -65,14 +73,21 @@ static tare_status decode_named(tare_image *image, const tare_image_file *file, 
 
 tare_status tare_image_decode(tare_image *image, const void *data, size_t bytes, const char *path,
                               tare_error *err) {
-    const tare_image_file file = {data, bytes};
+    const tare_image_file file = {.data = data, .bytes = bytes};
+
+    return decode_named(image, &file, false, path, err);
+}
+
+tare_status tare_image_decode_rows(tare_image *image, const tare_image_sink *sink, const void *data,
+                                   size_t bytes, const char *path, tare_error *err) {
+    const tare_image_file file = {.data = data, .bytes = bytes, .sink = sink};
 
     return decode_named(image, &file, false, path, err);
 }
 
 tare_status tare_image_measure(tare_image *image, const void *data, size_t bytes, const char *path,
                                tare_error *err) {
-    const tare_image_file file = {data, bytes};
+    const tare_image_file file = {.data = data, .bytes = bytes};
 
     return decode_named(image, &file, true, path, err);
 }

@@ -39,6 +39,21 @@ void tare_image_release(tare_image *image);
 TARE_MUST_CHECK tare_status tare_image_decode(tare_image *image, const void *data, size_t bytes,
                                               const char *path, tare_error *err);
 
+/** Who takes the rows of an image while it is decoded. */
+typedef struct tare_image_sink {
+    void (*row)(void *user, size_t y, const unsigned char *rgb); /**< from the top, each once */
+    void *user;
+} tare_image_sink;
+
+/**
+ * As tare_image_decode(), but the rows go to a sink, and what `image` holds afterwards is only
+ * memory for the next one. Where the kind of file allows it, there is never more than a row. A
+ * file may turn out to be damaged after rows were handed over.
+ */
+TARE_MUST_CHECK tare_status tare_image_decode_rows(tare_image *image, const tare_image_sink *sink,
+                                                   const void *data, size_t bytes, const char *path,
+                                                   tare_error *err);
+
 /** Only the width and height, from the header; as tare_image_decode(), but `image` gets no pixels.
  */
 TARE_MUST_CHECK tare_status tare_image_measure(tare_image *image, const void *data, size_t bytes,

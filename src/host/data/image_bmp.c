@@ -323,4 +323,4 @@ static tare_status bmp_decode(tare_image *image, const tare_image_file *file, bo
     return read_rows(&header, image, err);
 }
 
-const tare_image_codec tare_image_bmp = {"BMP", bmp_probe, bmp_decode};
+const tare_image_codec tare_image_bmp = {"BMP", bmp_probe, false, bmp_decode};

@@ -9,6 +9,7 @@
 typedef struct tare_image_file {
     const unsigned char *data;
     size_t bytes;
+    const tare_image_sink *sink; /**< wants the rows instead of the image; NULL: none */
 } tare_image_file;
 
 /** A format: one row in the table of image.c. Errors name the reason; image.c puts the path in
@@ -18,6 +19,7 @@ typedef struct tare_image_codec {
     /** Whether the file begins like one of this format. */
     bool (*probe)(const tare_image_file *file);
     /** Sets width and height; unless `header_only`, reserves the pixels and fills them. */
+    bool by_rows; /**< decode() hands the rows to the sink itself, and keeps one at a time */
     tare_status (*decode)(tare_image *image, const tare_image_file *file, bool header_only,
                           tare_error *err);
 } tare_image_codec;

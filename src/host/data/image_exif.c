@@ -110,7 +110,7 @@ static int chunk_orientation(const span *file, const chunk_form *form) {
 int tare_image_orientation(const void *data, size_t bytes) {
     static const chunk_form png_form = {8, 4, 0, 8, 4, 1, "eXIf"};
     static const chunk_form webp_form = {12, 0, 4, 8, 0, 2, "EXIF"};
-    const tare_image_file file = {data, bytes};
+    const tare_image_file file = {.data = data, .bytes = bytes};
     const span big = {data, bytes, true}, little = {data, bytes, false};
 
     if (tare_image_jpeg.probe(&file)) {

@@ -108,7 +108,10 @@ static void read_pixels(jpeg_state *state) {
     const j_decompress_ptr codec = &state->codec;
     const size_t width = state->image->width;
     const bool cmyk = codec->num_components == 4;
-    tare_status status = tare_image_reserve(state->image, state->err);
+    const tare_image_sink *sink = state->file->sink;
+    tare_status status =
+        sink == NULL ? tare_image_reserve(state->image, state->err)
+                     : tare_memory_reserve(&state->image->memory, 3 * width, "a row", state->err);
 
     if (status == TARE_OK && cmyk) {
         status = tare_memory_reserve(&state->row, width * 4, "a row of CMYK", state->err);
@@ -119,11 +122,15 @@ static void read_pixels(jpeg_state *state) {
     codec->out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
     (void)jpeg_start_decompress(codec);
     while (codec->output_scanline < codec->output_height) {
-        unsigned char *rgb = tare_image_pixels(state->image) + 3 * width * codec->output_scanline;
+        const size_t y = codec->output_scanline;
+        unsigned char *rgb = tare_image_pixels(state->image) + (sink == NULL ? 3 * width * y : 0);
         JSAMPROW row = cmyk ? state->row.data : rgb;
         (void)jpeg_read_scanlines(codec, &row, 1);
         if (cmyk) {
             row_from_cmyk(rgb, row, width);
+        }
+        if (sink != NULL) {
+            sink->row(sink->user, y, rgb);
         }
     }
     (void)jpeg_finish_decompress(codec);
@@ -172,4 +179,4 @@ static tare_status jpeg_decode(tare_image *image, const tare_image_file *file, b
     return state.status;
 }
 
-const tare_image_codec tare_image_jpeg = {"JPEG", jpeg_probe, jpeg_decode};
+const tare_image_codec tare_image_jpeg = {"JPEG", jpeg_probe, true, jpeg_decode};

@@ -229,4 +229,4 @@ static tare_status png_decode(tare_image *image, const tare_image_file *file, bo
     return state.status;
 }
 
-const tare_image_codec tare_image_png = {"PNG", png_probe, png_decode};
+const tare_image_codec tare_image_png = {"PNG", png_probe, false, png_decode};

@@ -98,4 +98,4 @@ static tare_status webp_decode(tare_image *image, const tare_image_file *file, b
                                   : decode_still(image, file, err);
 }
 
-const tare_image_codec tare_image_webp = {"WebP", webp_probe, webp_decode};
+const tare_image_codec tare_image_webp = {"WebP", webp_probe, false, webp_decode};

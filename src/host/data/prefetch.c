@@ -114,6 +114,7 @@ static void load_into(entry *result, tare_prefetch *prefetch, size_t position, t
     result->status =
         tare_samples_load(sample, prefetch->dataset, sample_index(&prefetch->options, position),
                           scratch, &result->error);
+    tare_preprocess_scratch_trim(scratch);
 }
 
 static void *loader(void *data) {

@@ -122,6 +122,10 @@ typedef struct tare_preprocess_scratch {
 /** Frees the working memory. NULL allowed. */
 void tare_preprocess_scratch_release(tare_preprocess_scratch *scratch);
 
+/** Gives back what is large (tare_memory_trim()): between two images, so that what is held is what
+ * the images at hand need, not what the largest one did in each thread. */
+void tare_preprocess_scratch_trim(tare_preprocess_scratch *scratch);
+
 /** Upper bound of the working memory that an image of this size takes, without what libraries take
  * on their own. */
 TARE_MUST_CHECK tare_status tare_preprocess_scratch_bytes(size_t *bytes,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/preprocess.h"
+#include "data/resize_rows.h"
 
 void tare_preprocess_scratch_release(tare_preprocess_scratch *scratch) {
     if (scratch != NULL) {
@@ -13,6 +14,16 @@ void tare_preprocess_scratch_release(tare_preprocess_scratch *scratch) {
         tare_memory_release(&scratch->resized);
         tare_resize_scratch_release(&scratch->resize);
     }
+}
+
+void tare_preprocess_scratch_trim(tare_preprocess_scratch *scratch) {
+    tare_memory_trim(&scratch->image.memory);
+    tare_memory_trim(&scratch->spare.memory);
+    tare_memory_trim(&scratch->plane);
+    tare_memory_trim(&scratch->resized);
+    tare_memory_trim(&scratch->resize.columns);
+    tare_memory_trim(&scratch->resize.rows);
+    tare_memory_trim(&scratch->resize.between);
 }
 
 tare_status tare_preprocess_scratch_bytes(size_t *bytes, const tare_preprocess *preprocess,
@@ -57,6 +68,15 @@ static void plane_luma(unsigned char *out, const unsigned char *rgb, size_t coun
     }
 }
 
+static void make_gray(unsigned char *out, const tare_preprocess *preprocess,
+                      const unsigned char *rgb, size_t count) {
+    if (preprocess->color == TARE_COLOR_GRAY) {
+        plane_gray(out, rgb, count);
+    } else {
+        plane_luma(out, rgb, count);
+    }
+}
+
 /** Pixels of 1 or 3 interleaved channels; `pitch` is the distance of rows in bytes. */
 typedef struct surface {
     const unsigned char *data;
@@ -75,23 +95,18 @@ static tare_status convert_color(surface *out, const tare_preprocess *preprocess
         return TARE_OK;
     }
     TARE_TRY(tare_memory_reserve(&scratch->plane, count, "a gray image", err));
-    if (preprocess->color == TARE_COLOR_GRAY) {
-        plane_gray(scratch->plane.data, pixels->rgb, count);
-    } else {
-        plane_luma(scratch->plane.data, pixels->rgb, count);
-    }
+    make_gray(scratch->plane.data, preprocess, pixels->rgb, count);
     *out = (surface){scratch->plane.data, 1, pixels->width};
     return TARE_OK;
 }
 
-static tare_status resize_window(surface *to, const tare_preprocess *preprocess,
-                                 const tare_pixels *pixels, const tare_geometry *geometry,
-                                 tare_preprocess_scratch *scratch, tare_error *err) {
-    const tare_resize job = {
+static tare_resize resize_job(const tare_preprocess *preprocess, const tare_geometry *geometry,
+                              size_t width, size_t height) {
+    return (tare_resize){
         .filter = preprocess->filter,
-        .channels = to->channels,
-        .in_width = pixels->width,
-        .in_height = pixels->height,
+        .channels = tare_preprocess_channels(preprocess),
+        .in_width = width,
+        .in_height = height,
         .out_width = geometry->resized_width,
         .out_height = geometry->resized_height,
         .window_x = geometry->crop_x,
@@ -99,6 +114,12 @@ static tare_status resize_window(surface *to, const tare_preprocess *preprocess,
         .window_width = geometry->window_width,
         .window_height = geometry->window_height,
     };
+}
+
+static tare_status resize_window(surface *to, const tare_preprocess *preprocess,
+                                 const tare_pixels *pixels, const tare_geometry *geometry,
+                                 tare_preprocess_scratch *scratch, tare_error *err) {
+    const tare_resize job = resize_job(preprocess, geometry, pixels->width, pixels->height);
     const size_t pitch = job.window_width * job.channels;
 
     if (job.in_width == job.out_width && job.in_height == job.out_height) {
@@ -203,48 +224,116 @@ static void write_pixels(unsigned char *out, const tare_preprocess *preprocess, 
     }
 }
 
-tare_status tare_preprocess_run(tare_sample *sample, size_t index,
-                                const tare_preprocess *preprocess, const tare_pixels *pixels,
-                                tare_preprocess_scratch *scratch, tare_error *err) {
+static tare_status shape_sample(tare_sample *sample, size_t index,
+                                const tare_preprocess *preprocess, const tare_geometry *geometry,
+                                const tare_preprocess_scratch *scratch, tare_error *err) {
     const size_t channels = tare_preprocess_channels(preprocess);
     const bool channels_last = preprocess->layout == TARE_PIXEL_LAYOUT_NHWC || scratch->keep_pixels;
     tare_array shape = {.name = sample->inputs[index].name,
                         .element = scratch->keep_pixels ? TARE_UINT8 : TARE_FLOAT32,
                         .rank = 4};
+
+    shape.dims[0] = 1;
+    shape.dims[1] = channels_last ? geometry->out_height : channels;
+    shape.dims[2] = channels_last ? geometry->out_width : geometry->out_height;
+    shape.dims[3] = channels_last ? channels : geometry->out_width;
+    return tare_sample_shape(sample, index, &shape, err);
+}
+
+static void write_sample(tare_array *out, const tare_preprocess *preprocess, const surface *from,
+                         const tare_geometry *geometry) {
+    if (out->element == TARE_UINT8) {
+        write_pixels(out->data, preprocess, from, geometry);
+    } else {
+        write_values(out->data, preprocess, from, geometry);
+    }
+}
+
+tare_status tare_preprocess_run(tare_sample *sample, size_t index,
+                                const tare_preprocess *preprocess, const tare_pixels *pixels,
+                                tare_preprocess_scratch *scratch, tare_error *err) {
     tare_geometry geometry;
     surface from;
 
-    if (channels == 0) {
+    if (tare_preprocess_channels(preprocess) == 0) {
         return tare_fail(err, TARE_INTERNAL, "%s: run before it was completed", preprocess->origin);
     }
     TARE_TRY(tare_preprocess_geometry(&geometry, preprocess, pixels->width, pixels->height, err));
-    shape.dims[0] = 1;
-    shape.dims[1] = channels_last ? geometry.out_height : channels;
-    shape.dims[2] = channels_last ? geometry.out_width : geometry.out_height;
-    shape.dims[3] = channels_last ? channels : geometry.out_width;
-    TARE_TRY(tare_sample_shape(sample, index, &shape, err));
+    TARE_TRY(shape_sample(sample, index, preprocess, &geometry, scratch, err));
     TARE_TRY(convert_color(&from, preprocess, pixels, scratch, err));
     TARE_TRY(resize_window(&from, preprocess, pixels, &geometry, scratch, err));
-    if (scratch->keep_pixels) {
-        write_pixels(sample->inputs[index].data, preprocess, &from, &geometry);
-    } else {
-        write_values(sample->inputs[index].data, preprocess, &from, &geometry);
+    write_sample(&sample->inputs[index], preprocess, &from, &geometry);
+    return TARE_OK;
+}
+
+/* Rows on their way from the decoder into the resize. */
+typedef struct row_way {
+    const tare_preprocess *preprocess;
+    tare_geometry geometry;
+    tare_resize job;
+    tare_resize_rows rows;
+    unsigned char *gray; /* room for a row where the model wants gray */
+} row_way;
+
+static void take_row(void *user, size_t y, const unsigned char *rgb) {
+    const row_way *way = user;
+    if (way->job.channels == 1) {
+        make_gray(way->gray, way->preprocess, rgb, way->job.in_width);
+        rgb = way->gray;
     }
+    tare_resize_rows_add(&way->rows, y, rgb);
+}
+
+/* Whether the file, whose header tells the size of `image`, can be resized while it is decoded. */
+static bool goes_by_rows(row_way *way, const tare_image *image, const tare_preprocess *preprocess,
+                         int orientation) {
+    *way = (row_way){.preprocess = preprocess};
+    if (orientation != 1 || tare_preprocess_channels(preprocess) == 0 ||
+        tare_preprocess_geometry(&way->geometry, preprocess, image->width, image->height, NULL) !=
+            TARE_OK) {
+        return false;
+    }
+    way->job = resize_job(preprocess, &way->geometry, image->width, image->height);
+    return tare_resize_takes_rows(&way->job);
+}
+
+/* The pixels of a large photograph are never there as a whole. */
+static tare_status run_rows(tare_sample *sample, row_way *way, const tare_image_source *file,
+                            tare_preprocess_scratch *scratch, tare_error *err) {
+    const size_t pitch = way->job.window_width * way->job.channels;
+    const size_t bytes = pitch * way->job.window_height;
+    const tare_image_sink sink = {.row = take_row, .user = way};
+    surface from;
+
+    TARE_TRY(tare_memory_reserve(&scratch->plane, way->job.in_width, "a gray row", err));
+    TARE_TRY(tare_memory_reserve(&scratch->resized, bytes, "a resized image", err));
+    TARE_TRY(tare_resize_rows_begin(&way->rows, &way->job, &scratch->resize, err));
+    way->gray = scratch->plane.data;
+    TARE_TRY(
+        tare_image_decode_rows(&scratch->image, &sink, file->data, file->bytes, file->path, err));
+    tare_resize_rows_end(scratch->resized.data, &way->rows);
+    from = (surface){scratch->resized.data, way->job.channels, pitch};
+    TARE_TRY(shape_sample(sample, 0, way->preprocess, &way->geometry, scratch, err));
+    write_sample(&sample->inputs[0], way->preprocess, &from, &way->geometry);
     return TARE_OK;
 }
 
 tare_status tare_preprocess_run_file(tare_sample *sample, const tare_preprocess *preprocess,
                                      const tare_image_source *file,
                                      tare_preprocess_scratch *scratch, tare_error *err) {
+    const int orientation =
+        preprocess->exif_orientation ? tare_image_orientation(file->data, file->bytes) : 1;
     tare_image *image = &scratch->image;
     tare_pixels pixels;
     tare_status status;
+    row_way way;
 
-    TARE_TRY(tare_image_decode(image, file->data, file->bytes, file->path, err));
-    if (preprocess->exif_orientation) {
-        TARE_TRY(tare_image_orient(image, &scratch->spare,
-                                   tare_image_orientation(file->data, file->bytes), err));
+    TARE_TRY(tare_image_measure(image, file->data, file->bytes, file->path, err));
+    if (goes_by_rows(&way, image, preprocess, orientation)) {
+        return run_rows(sample, &way, file, scratch, err);
     }
+    TARE_TRY(tare_image_decode(image, file->data, file->bytes, file->path, err));
+    TARE_TRY(tare_image_orient(image, &scratch->spare, orientation, err));
     pixels = (tare_pixels){tare_image_pixels(image), image->width, image->height};
     status = tare_preprocess_run(sample, 0, preprocess, &pixels, scratch, err);
     if (status != TARE_OK) {

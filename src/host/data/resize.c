@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/resize_filter.h"
+#include "data/resize_rows.h"
 
 #define HALF ((int32_t)1 << (TARE_RESIZE_WEIGHT_BITS - 1))
 
@@ -148,27 +148,69 @@ static bool goes_down_first(const tare_resize *job) {
     return lower > 0 && lower > 2 * narrower;
 }
 
-static tare_status both_passes(unsigned char *out, const pixel_rows *in, resize_run *run,
-                               tare_memory *memory, tare_error *err) {
+static tare_status down_then_across(unsigned char *out, const pixel_rows *in, resize_run *run,
+                                    tare_memory *memory, tare_error *err) {
     const tare_resize *job = run->job;
-    const size_t channels = job->channels;
-    const bool down_first = goes_down_first(job);
-    const source_range needed = taps_rebase(down_first ? &run->x : &run->y);
-    const size_t skipped = needed.begin * (down_first ? channels : in->pitch);
-    const size_t pitch = (down_first ? needed.count : job->window_width) * channels;
-    const size_t rows = down_first ? job->window_height : needed.count;
-    const pixel_rows source = {in->data + skipped, in->pitch};
+    const source_range needed = taps_rebase(&run->x);
+    const size_t pitch = needed.count * job->channels;
+    const pixel_rows source = {in->data + needed.begin * job->channels, in->pitch};
     pixel_rows between;
 
-    TARE_TRY(tare_memory_reserve(memory, pitch * rows, "a half-resized image", err));
+    TARE_TRY(tare_memory_reserve(memory, pitch * job->window_height, "a half-resized image", err));
     between = (pixel_rows){memory->data, pitch};
-    if (down_first) {
-        down_pass(memory->data, &source, pitch, &run->y);
-        across_pass(out, &between, rows, channels, &run->x);
-    } else {
-        across_pass(memory->data, &source, rows, channels, &run->x);
-        down_pass(out, &between, pitch, &run->y);
+    down_pass(memory->data, &source, pitch, &run->y);
+    across_pass(out, &between, job->window_height, job->channels, &run->x);
+    return TARE_OK;
+}
+
+bool tare_resize_takes_rows(const tare_resize *job) {
+    return job->filter != TARE_FILTER_NEAREST && job->filter != TARE_FILTER_AREA &&
+           job->in_width != job->out_width && job->in_height != job->out_height &&
+           !goes_down_first(job);
+}
+
+tare_status tare_resize_rows_begin(tare_resize_rows *rows, const tare_resize *job,
+                                   tare_resize_scratch *scratch, tare_error *err) {
+    const size_t pitch = job->window_width * job->channels;
+    const tare_resize_axis x = axis_x(job), y = axis_y(job);
+    source_range needed;
+
+    *rows = (tare_resize_rows){.job = *job};
+    TARE_TRY(tare_resize_taps_convolution(&rows->x, &scratch->columns, job->filter, &x, err));
+    TARE_TRY(tare_resize_taps_convolution(&rows->y, &scratch->rows, job->filter, &y, err));
+    needed = taps_rebase(&rows->y);
+    rows->begin = needed.begin;
+    rows->count = needed.count;
+    TARE_TRY(
+        tare_memory_reserve(&scratch->between, pitch * needed.count, "a half-resized image", err));
+    rows->between = scratch->between.data;
+    return TARE_OK;
+}
+
+void tare_resize_rows_add(const tare_resize_rows *rows, size_t y, const unsigned char *row) {
+    const size_t channels = rows->job.channels, pitch = rows->job.window_width * channels;
+    const pixel_rows source = {row, 0};
+    if (y >= rows->begin && y - rows->begin < rows->count) {
+        across_pass(rows->between + (y - rows->begin) * pitch, &source, 1, channels, &rows->x);
     }
+}
+
+void tare_resize_rows_end(unsigned char *out, const tare_resize_rows *rows) {
+    const size_t pitch = rows->job.window_width * rows->job.channels;
+    const pixel_rows between = {rows->between, pitch};
+    down_pass(out, &between, pitch, &rows->y);
+}
+
+static tare_status across_then_down(unsigned char *out, const unsigned char *in,
+                                    const tare_resize *job, tare_resize_scratch *scratch,
+                                    tare_error *err) {
+    tare_resize_rows rows;
+
+    TARE_TRY(tare_resize_rows_begin(&rows, job, scratch, err));
+    for (size_t y = 0; y < job->in_height; y++) {
+        tare_resize_rows_add(&rows, y, in + y * job->in_width * job->channels);
+    }
+    tare_resize_rows_end(out, &rows);
     return TARE_OK;
 }
 
@@ -189,7 +231,7 @@ static tare_status run_convolution(unsigned char *out, const unsigned char *in, 
         TARE_TRY(tare_resize_taps_convolution(&run->y, &scratch->rows, job->filter, &y, err));
     }
     if (across && down) {
-        return both_passes(out, &source, run, &scratch->between, err);
+        return down_then_across(out, &source, run, &scratch->between, err);
     }
     if (across) {
         across_pass(out, &source, job->window_height, job->channels, &run->x);
@@ -297,6 +339,9 @@ tare_status tare_resize_run(unsigned char *out, const unsigned char *in, const t
     }
     if (job->filter == TARE_FILTER_AREA) {
         return run_area(out, in, &run, scratch, err);
+    }
+    if (tare_resize_takes_rows(job)) {
+        return across_then_down(out, in, job, scratch, err);
     }
     return run_convolution(out, in, &run, scratch, err);
 }
