@@ -31,16 +31,18 @@ static tare_status fill_slot(device_side *d, size_t index, tare_error *err) {
     return tare_device_lane_finish(&d->lane, slot, err);
 }
 
+/* The lane waits for the device, which may still have marks to set. */
 static void close_side(void *state) {
     device_side *d = state;
     if (d != NULL) {
+        const tare_device_functions *functions = d->side->session->backend->device;
+        tare_device_lane_release(&d->lane);
         for (size_t i = 0; d->marks != NULL && i < d->mark_count; i++) {
             if (d->marks[i] != NULL) {
-                d->lane.functions->mark_free(d->marks[i]);
+                functions->mark_free(d->marks[i]);
             }
         }
         free(d->marks);
-        tare_device_lane_release(&d->lane);
         free(d);
     }
 }

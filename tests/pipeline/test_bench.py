@@ -59,7 +59,7 @@ class Bench(program.Case):
             layers = report["layers"][side]
             sums = [sum(step[key] for step in layers["steps"]) for key in ("milliseconds", "statistics_milliseconds")]
             total = sum(sums) + layers["input_statistics_milliseconds"]
-            self.assertAlmostEqual(total, layers["milliseconds"], 6)
+            self.assertAlmostEqual(total, layers["milliseconds"], delta=1e-6 * total + 1e-9)
             for step in layers["steps"]:
                 self.assertGreaterEqual(min(step["milliseconds"], step["statistics_milliseconds"]), 0)
                 self.assertIn(step["runs_on"], ("cpu", "copy", report["device"]))
@@ -159,7 +159,7 @@ class Models(Bench):
 
     def test_real_networks(self):
         program.need_shared()
-        for name in ("cifar/mlperf_tiny_resnet8", "mnist/mnist_8", "detection/yunet_120x160"):
+        for name in ("cifar/mlperf_tiny_resnet8", "mnist/mnist_8"):
             with self.subTest(name):
                 options = ("--batch", 1, "--layers", "--precision", "fp32")
                 report, _ = self.bench(*options, model=program.MODELS / f"{name}.onnx", seconds=0)
