@@ -225,11 +225,30 @@ static uint64_t widest_node_bytes(const tare_graph *graph) {
     return widest;
 }
 
-/* float16 halves what the graph says. */
+/* Elements of the largest value that is computed from one sample. */
+static uint64_t largest_value(const tare_graph *graph) {
+    uint64_t largest = 1;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const tare_node *node = graph->nodes[i];
+        for (size_t k = 0; k < node->output_count; k++) {
+            const tare_value *value = node->outputs[k];
+            if (value != NULL && value->constant == NULL) {
+                const int64_t count = tare_dims_count(value->rank, value->dims);
+                largest = count > 0 && (uint64_t)count > largest ? (uint64_t)count : largest;
+            }
+        }
+    }
+    return largest;
+}
+
+/* float16 halves what the graph says. Beyond 2^31 elements libraries and some kernels do not number
+ * them any more, and nodes that could do a smaller batch would be left to the CPU. */
 static int64_t first_batch(const tare_session *session, const tare_session_limits *limits) {
     const uint64_t each = widest_node_bytes(&session->graph) / 2 + 1;
+    const uint64_t largest = largest_value(&session->graph);
     int64_t batch = limits->batch > 1 ? limits->batch : 1;
-    while (batch > 1 && (uint64_t)batch > device_limit(session, limits) / each) {
+    while (batch > 1 && ((uint64_t)batch > device_limit(session, limits) / each ||
+                         (uint64_t)batch > INT32_MAX / largest)) {
         batch /= 2;
     }
     return batch;
