@@ -5,6 +5,7 @@
 """
 
 import json
+import os
 import random
 import resource
 import shutil
@@ -306,6 +307,30 @@ class Small(program.Case):
         self.check_error(result, 1, ["s.tare", "write"])
         self.assertEqual(path.read_bytes(), b"old")
         self.assertEqual(set(self.folder.iterdir()), before)
+
+    def test_a_folder_that_is_read_only(self):
+        """What an earlier run left stays as it is, and the error says what cannot be written. Root may write to every
+        folder, so that the program is run as somebody else then."""
+        locked = self.folder / "locked"
+        locked.mkdir()
+        partial = locked / "s.tare.partial"
+        shutil.copy(self.calibrate("part.tare", "--samples", 5), partial)
+        before = partial.read_bytes()
+        self.folder.chmod(0o755)
+        locked.chmod(0o555)
+        self.addCleanup(locked.chmod, 0o755)
+        nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+        base = [program.PROGRAM, "calibrate", self.model, "--data", self.folder / "data.npy", "-q"]
+        for options in (("--resume",), ("--resume", "--checkpoint-every", "1ms")):
+            with self.subTest(options=options):
+                command = list(map(str, [*base, "-o", locked / "s.tare", *options]))
+                try:
+                    result = subprocess.run(command, capture_output=True, text=True, check=False, **nobody)
+                except PermissionError:
+                    self.skipTest("nobody else may run this program")
+                self.check_error(result, 1, ["locked/s.tare", "permission denied"])
+                self.assertEqual([path.name for path in locked.iterdir()], [partial.name])
+                self.assertEqual(partial.read_bytes(), before)
 
 
 class Kills(program.Case):

@@ -178,6 +178,44 @@ Test(image, decodes_what_was_encoded) {
     tare_image_release(&image);
 }
 
+typedef struct gathered {
+    unsigned char *pixels;
+    size_t pitch, next;
+} gathered;
+
+static void gather_row(void *user, size_t y, const unsigned char *rgb) {
+    gathered *to = user;
+    cr_assert_eq(y, to->next++);
+    memcpy(to->pixels + y * to->pitch, rgb, to->pitch);
+}
+
+/* Rows make up the image, also when memory is left from a smaller or a larger one; a file that ends
+ * early is an error all the same. */
+Test(image, decodes_row_by_row) {
+    tare_image whole = {0}, rows = {0};
+
+    for (size_t i = 0; i < FORMATS; i++) {
+        encoded file = formats[i].make();
+        tare_error err = {0};
+        cr_assert_eq(tare_image_decode(&whole, file.data, file.bytes, "x", NULL), TARE_OK);
+        const size_t bytes = whole.width * whole.height * 3;
+        gathered to = {.pixels = malloc(bytes), .pitch = whole.width * 3};
+        const tare_image_sink sink = {.row = gather_row, .user = &to};
+        cr_assert_not_null(to.pixels);
+        cr_assert_eq(tare_image_decode_rows(&rows, &sink, file.data, file.bytes, "x", &err),
+                     TARE_OK, "%s", err.text);
+        cr_assert_eq(to.next, whole.height, "%s", formats[i].name);
+        cr_assert_arr_eq(to.pixels, tare_image_pixels(&whole), bytes, "%s", formats[i].name);
+        to.next = 0;
+        cr_assert_neq(tare_image_decode_rows(&rows, &sink, file.data, file.bytes / 2, "x", &err),
+                      TARE_OK, "%s", formats[i].name);
+        free(to.pixels);
+        free(file.data);
+    }
+    tare_image_release(&whole);
+    tare_image_release(&rows);
+}
+
 Test(image, run_lengths) {
     static const unsigned char bottom[10] = {1, 1, 1, 1, 1, 7, 8, 9, 0, 0},
                                top[10] = {0, 0, 0, 200, 200, 200, 200};
