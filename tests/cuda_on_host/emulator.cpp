@@ -348,6 +348,9 @@ cudaError_t run(const shape &shape, size_t shared_limit, const std::function<voi
     return cudaSuccess;
 }
 
+// What check_parameter() found.
+thread_local const void *host_address = nullptr;
+
 // Whether the device takes the launch, and the shared memory that a block may have.
 bool accept(size_t &shared_limit, const void *kernel, const shape &shape) {
     const std::lock_guard<std::mutex> alone(one_launch);
@@ -357,6 +360,15 @@ bool accept(size_t &shared_limit, const void *kernel, const shape &shape) {
     m.launches++;
     if (m.launches == m.settings.refused_launch) {
         last_status = cudaErrorLaunchFailure;
+        return false;
+    }
+    const void *of_host = host_address;
+    host_address = nullptr;
+    if (of_host != nullptr) {
+        note_failure("a kernel is given %p, which is not on the device", of_host);
+        std::fprintf(stderr, "fake CUDA: a kernel is given %p, which is not on the device\n",
+                     of_host);
+        last_status = cudaErrorInvalidValue;
         return false;
     }
     const size_t most = is_raised ? raised->second : static_shared_limit;
@@ -380,6 +392,16 @@ void launch(const void *kernel, const shape &shape, const std::function<void()> 
         add_work(stream, [shape, shared_limit, body] {
             return static_cast<fake_result>(run(shape, shared_limit, body));
         });
+    }
+}
+
+void check_parameter(const void *parameter, size_t bytes) {
+    for (size_t at = 0; at + sizeof(void *) <= bytes; at += sizeof(void *)) {
+        const void *word;
+        std::memcpy(&word, static_cast<const char *>(parameter) + at, sizeof word);
+        if (fake_memory_is_host(word)) {
+            host_address = word;
+        }
     }
 }
 

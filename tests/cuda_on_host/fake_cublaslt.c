@@ -218,7 +218,7 @@ static bool epilogue_known(const fake_operation *operation) {
         return true;
     case CUBLASLT_EPILOGUE_BIAS:
     case CUBLASLT_EPILOGUE_RELU_BIAS:
-        return operation->bias != NULL;
+        return operation->bias != NULL && !fake_memory_is_host(operation->bias);
     default:
         return false;
     }
@@ -383,7 +383,7 @@ static cublasStatus_t multiply(const fake_problem *p, const fake_operands *o, si
 }
 
 static bool is_aligned(const void *pointer, uint32_t alignment) {
-    return pointer != NULL && (uintptr_t)pointer % alignment == 0;
+    return pointer != NULL && (uintptr_t)pointer % alignment == 0 && !fake_memory_is_host(pointer);
 }
 
 /* One call, for when its stream gets there. Layouts must live so long. */

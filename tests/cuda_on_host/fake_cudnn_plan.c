@@ -17,8 +17,25 @@ static const fake_program *program_of(const fake_descriptor *heuristics) {
     return fake_held(heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH)->program;
 }
 
+/* Engines that compute more than a convolution take its bias in the type of the output. */
+static bool knows_bias(const fake_program *program) {
+    for (size_t i = 0; i < program->operation_count; i++) {
+        const int b = program->operations[i].b;
+        const fake_tensor *tensor = b < 0 ? NULL : &program->tensors[b];
+        if (tensor != NULL && !tensor->is_virtual && tensor->dims[0] == 1 && tensor->dims[1] > 1 &&
+            tensor->dims[2] == 1 && tensor->dims[3] == 1 &&
+            tensor->type != program->tensors[program->convolution.w].type) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool supports(int engine, const fake_program *program) {
     const bool single = program->operation_count == 0;
+    if (!knows_bias(program)) {
+        return false;
+    }
     if (engine == 1) {
         return (single || fake_cudnn_now().exact_fusion) && !fake_cudnn_now().only_inexact;
     }
@@ -259,6 +276,9 @@ static cudnnStatus_t bind(void *memory[FAKE_TENSORS], const fake_program *progra
             return fake_fail(CUDNN_STATUS_BAD_PARAM_NULL_POINTER,
                              "a tensor without memory, or with");
         }
+        if (fake_memory_is_host(memory[i])) {
+            return fake_fail(CUDNN_STATUS_BAD_PARAM, "memory of the host");
+        }
         if ((uintptr_t)memory[i] % (uintptr_t)tensor->alignment != 0) {
             return fake_fail(CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER, "an address");
         }
@@ -295,6 +315,9 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
     const fake_attribute *workspace = fake_find(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
     run.scratch = workspace == NULL ? NULL : *(void *const *)workspace->values;
     run.scratch_bytes = (size_t)fake_workspace(plan);
+    if (fake_memory_is_host(run.scratch)) {
+        return fake_fail(CUDNN_STATUS_BAD_PARAM, "a workspace of the host");
+    }
     if (run.scratch_bytes > 0 && run.scratch == NULL) {
         return fake_fail(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "no workspace");
     }

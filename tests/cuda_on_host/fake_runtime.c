@@ -3,14 +3,21 @@
  * The part of the CUDA runtime that the backend calls, on the host. Device memory is the host's,
  * filled with NaN; streams do their work when somebody waits for it (fake_stream.h). What is not
  * freed is reported on standard error when the process ends.
+ *
+ * In the plug-in (FAKE_MEMORY_APART) device memory can be touched by that work only, and kernels
+ * and libraries refuse addresses of the host: a copy that a plan forgot is noticed although both
+ * are the same memory here.
  */
 #include <cuda_runtime_api.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "emulator.h"
 #include "fake_stream.h"
@@ -29,8 +36,9 @@ typedef struct block {
 static struct {
     pthread_mutex_t mutex;
     block *blocks;
-    size_t used; /* device memory */
-} heap = {PTHREAD_MUTEX_INITIALIZER, NULL, 0};
+    size_t used;  /* device memory */
+    bool visible; /* device memory that is kept apart */
+} heap = {PTHREAD_MUTEX_INITIALIZER, NULL, 0, false};
 
 /* Says at the end of the process what the backend has left behind. */
 static void report_leaks(void) {
@@ -44,11 +52,78 @@ static void report_leaks(void) {
     }
 }
 
-static void register_report(void) {
-    (void)atexit(report_leaks);
+#ifdef FAKE_MEMORY_APART
+static size_t whole_pages(size_t bytes) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (bytes + page - 1) / page * page;
 }
 
-static pthread_once_t report_once = PTHREAD_ONCE_INIT;
+/* Whole pages, so that they can be hidden. */
+static void *new_memory(size_t bytes) {
+    const int zeros = open("/dev/zero", O_RDWR);
+    void *memory =
+        zeros < 0 ? MAP_FAILED
+                  : mmap(NULL, whole_pages(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE, zeros, 0);
+    if (zeros >= 0) {
+        (void)close(zeros);
+    }
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void free_memory(void *memory, size_t bytes) {
+    (void)munmap(memory, whole_pages(bytes));
+}
+
+static void show_block(const block *each) {
+    if (!each->pinned) {
+        (void)mprotect(each->memory, whole_pages(each->bytes),
+                       heap.visible ? PROT_READ | PROT_WRITE : PROT_NONE);
+    }
+}
+
+static void show_all(bool visible) {
+    (void)pthread_mutex_lock(&heap.mutex);
+    heap.visible = visible;
+    for (const block *each = heap.blocks; each != NULL; each = each->next) {
+        show_block(each);
+    }
+    (void)pthread_mutex_unlock(&heap.mutex);
+}
+
+static bool lies_in(const void *memory, size_t bytes, bool pinned);
+
+/* Small numbers are none; addresses of nothing may be anything. */
+static bool is_host(const void *address) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t first = (uintptr_t)address & ~(page - 1);
+    return first >> 40 != 0 && first >> 47 == 0 && !lies_in(address, 0, false) &&
+           msync((char *)address - ((uintptr_t)address - first), page, MS_ASYNC) == 0;
+}
+#else
+/* CUDA's allocations begin at multiples of 256. */
+static void *new_memory(size_t bytes) {
+    void *memory = NULL;
+    return posix_memalign(&memory, 256, bytes) == 0 ? memory : NULL;
+}
+
+static void free_memory(void *memory, size_t bytes) {
+    (void)bytes;
+    free(memory);
+}
+
+static void show_block(const block *each) {
+    (void)each;
+}
+#endif
+
+static void start_process(void) {
+    (void)atexit(report_leaks);
+#ifdef FAKE_MEMORY_APART
+    fake_memory_apart(show_all, is_host);
+#endif
+}
+
+static pthread_once_t start_once = PTHREAD_ONCE_INIT;
 
 static size_t total_memory(void) {
     return (size_t)fake_setting("memory", DEFAULT_MEMORY);
@@ -159,7 +234,7 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, in
 }
 
 cudaError_t cudaSetDevice(int device) {
-    (void)pthread_once(&report_once, register_report);
+    (void)pthread_once(&start_once, start_process);
     return is_device(device) ? cudaSuccess : cudaErrorInvalidDevice;
 }
 
@@ -189,10 +264,11 @@ static cudaError_t allocate(void **memory, size_t bytes, bool pinned) {
     (void)pthread_mutex_lock(&heap.mutex);
     block *fresh =
         !pinned && bytes > total_memory() - heap.used ? NULL : (block *)malloc(sizeof(block));
-    /* CUDA's allocations begin at multiples of 256. */
-    if (fresh != NULL && posix_memalign(memory, 256, bytes) == 0) {
+    *memory = fresh == NULL ? NULL : new_memory(bytes);
+    if (*memory != NULL) {
         memset(*memory, 0xff, bytes);
         *fresh = (block){heap.blocks, *memory, bytes, pinned};
+        show_block(fresh);
         heap.blocks = fresh;
         heap.used += pinned ? 0 : bytes;
         fresh = NULL;
@@ -213,7 +289,7 @@ static cudaError_t release(void *memory, bool pinned) {
         if (found->memory == memory && found->pinned == pinned) {
             *at = found->next;
             heap.used -= pinned ? 0 : found->bytes;
-            free(found->memory);
+            free_memory(found->memory, found->bytes);
             free(found);
             result = cudaSuccess;
             break;

@@ -20,6 +20,33 @@ std::recursive_mutex mutex;
 typedef std::lock_guard<std::recursive_mutex> lock;
 
 thread_local int captures = 0;
+
+// See fake_memory_apart().
+void (*show_memory)(bool visible) = nullptr;
+bool (*memory_is_host)(const void *address) = nullptr;
+
+// While one of these lives device memory can be seen. Work may lead to more work.
+struct visible_memory {
+    static int depth;
+
+    visible_memory() {
+        if (depth++ == 0 && show_memory != nullptr) {
+            show_memory(true);
+        }
+    }
+
+    ~visible_memory() {
+        if (--depth == 0 && show_memory != nullptr) {
+            show_memory(false);
+        }
+    }
+
+    visible_memory(const visible_memory &) = delete;
+    visible_memory &operator=(const visible_memory &) = delete;
+};
+
+int visible_memory::depth = 0;
+
 std::atomic<long> living{0}; // streams, events, graphs, executables
 
 } // namespace
@@ -42,6 +69,7 @@ struct queue {
     std::unique_ptr<CUgraph_st> capture;
 
     void work_until(uint64_t position) {
+        const visible_memory seen;
         while (done < position) {
             const work next = std::move(open.front());
             open.pop_front();
@@ -71,6 +99,7 @@ struct CUevent_st {
 fake_result emulator::add_work(fake_stream *stream, std::function<fake_result()> work) {
     const lock alone(mutex);
     if (stream == nullptr) {
+        const visible_memory seen;
         return work();
     }
     queue &to = *stream->all;
@@ -81,6 +110,16 @@ fake_result emulator::add_work(fake_stream *stream, std::function<fake_result()>
         to.given++;
     }
     return cudaSuccess;
+}
+
+void fake_memory_apart(void (*show)(bool visible), bool (*is_host)(const void *address)) {
+    const lock alone(mutex);
+    show_memory = show;
+    memory_is_host = is_host;
+}
+
+bool fake_memory_is_host(const void *address) {
+    return memory_is_host != nullptr && memory_is_host(address);
 }
 
 fake_stream *fake_stream_new(void) {

@@ -38,6 +38,14 @@ fake_result fake_stream_add(fake_stream *stream, fake_work call, const void *con
 fake_result fake_stream_wait(fake_stream *stream); /**< does its work */
 fake_result fake_streams_wait(void);               /**< that of all streams */
 
+/** Keeps device memory apart from the host's: show(true) is called before work is done and
+ * show(false) behind it, one at a time; is_host says of which addresses kernels and libraries must
+ * keep off. To be called before there is work. */
+void fake_memory_apart(void (*show)(bool visible), bool (*is_host)(const void *address));
+
+/** Whether memory is kept apart and the address is of the host's. */
+bool fake_memory_is_host(const void *address);
+
 /** Streams, events and graphs that were not freed. */
 long fake_streams_living(void);
 

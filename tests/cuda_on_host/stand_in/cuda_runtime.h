@@ -86,11 +86,16 @@ struct shape {
 void launch(const void *kernel, const shape &shape, const std::function<void()> &body,
             CUstream_st *stream);
 
+/** Makes the next launch fail if the parameter holds an address of the host where memory is kept
+ * apart (fake_stream.h). */
+void check_parameter(const void *parameter, size_t bytes);
+
 /** A call with arguments as they are now, converted to the kernel's parameters. */
 template <typename... P, typename... A>
 std::function<void()> bind(void (*kernel)(P...), const A &...arguments) {
     static_assert(sizeof...(P) == sizeof...(A), "a kernel is given all its arguments");
     const std::tuple<std::decay_t<P>...> values(static_cast<std::decay_t<P>>(arguments)...);
+    std::apply([](const auto &...each) { (check_parameter(&each, sizeof each), ...); }, values);
     return [kernel, values] { std::apply(kernel, values); };
 }
 
