@@ -13,6 +13,7 @@
 #include "cpu/backend.h"
 #include "cpu/element.h"
 #include "cuda/device.h"
+#include "on_device.h"
 #include "schedules.h"
 
 #define ALL_INPUTS (KERNEL_CASE_INPUTS + TARE_MAX_EPILOGUES)
@@ -219,6 +220,15 @@ static void operands_init(operands *all, const kernel_case *test, const variant 
     }
 }
 
+/* An operand where the row looks for it: on the device, or where it is. */
+static void *operand_of(const tare_device *device, const block *operand, bool out) {
+    const size_t bytes = operand->data == NULL ? 0 : tare_desc_bytes(&operand->desc);
+    if (device == NULL) {
+        return operand->data;
+    }
+    return out ? on_device_out(operand->data, bytes) : on_device_in(operand->data, bytes);
+}
+
 /* Prepares a row and runs it, with the epilogues on the device only (the CPU's are applied by
  * apply_epilogues()). */
 static outcome run_row(const tare_kernel *row, const kernel_case *test, const operands *all,
@@ -241,6 +251,7 @@ static outcome run_row(const tare_kernel *row, const kernel_case *test, const op
     tare_run run = {.inputs = in, .outputs = out};
     outcome result = {.status = TARE_OK};
     void *scratch = NULL;
+    const char *reason;
 
     for (size_t i = 0; i < test->input_count; i++) {
         inputs[i] = all->inputs[i].desc;
@@ -253,7 +264,7 @@ static outcome run_row(const tare_kernel *row, const kernel_case *test, const op
     }
     for (size_t o = 0; o < test->output_count; o++) {
         outputs[o] = all->outputs[o].desc;
-        out[o] = all->outputs[o].data;
+        out[o] = operand_of(device, &all->outputs[o], true);
     }
     if (device != NULL) {
         prepare.epilogue_count = test->epilogue_count;
@@ -270,14 +281,19 @@ static outcome run_row(const tare_kernel *row, const kernel_case *test, const op
                      0);
         memset(scratch, 0xff, prepare.scratch_bytes);
         for (size_t i = 0; i < all->input_count; i++) {
-            in[i] = i < 64 && (prepare.unread >> i & 1U) != 0 ? NULL : all->inputs[i].data;
+            in[i] = i < 64 && (prepare.unread >> i & 1U) != 0
+                        ? NULL
+                        : operand_of(device, &all->inputs[i], false);
         }
         run.private_data = prepare.private_data;
-        run.scratch = scratch;
+        run.scratch = device == NULL ? scratch : on_device_in(scratch, prepare.scratch_bytes);
         result.status = row->run(&run, &result.error);
         if (result.status != TARE_OK) {
             snprintf(result.text, sizeof result.text, "run: %s", result.error.text);
         }
+    }
+    if (device != NULL && !on_device_done(&reason) && result.text[0] == '\0') {
+        snprintf(result.text, sizeof result.text, "device: %s", reason);
     }
     if (row->release != NULL) {
         row->release(prepare.private_data);
@@ -414,11 +430,8 @@ static bool can_be_in_place(const operands *all, const kernel_case *test, const 
 
 static outcome run_device(const tare_kernel *row, const kernel_case *test, operands *all,
                           const variant *how) {
-    tare_device device = {.storage = how->storage,
-                          .precision = how->storage == TARE_DTYPE_FLOAT ? TARE_PRECISION_FP32
-                                                                        : TARE_PRECISION_FP16,
-                          .processors = 2,
-                          .capability = {9, 0}};
+    tare_device device =
+        on_device(how->storage == TARE_DTYPE_FLOAT ? TARE_PRECISION_FP32 : TARE_PRECISION_FP16);
     const block own = all->outputs[0];
     outcome result;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Builds tensors, runs the kernels on them, and says where they differ from the reference. */
 #include "problem.h"
+#include "on_device.h"
 #include "reference.h"
 
 #include <stdio.h>
@@ -119,6 +120,7 @@ typedef struct problem {
     problem_data *contents;
     tare_stats_launch launch;
     tare_stats_tensor *tensors;
+    tare_stats_tensor *table; /* the same with data on the device */
 } problem;
 
 static void *filled(uint64_t count, size_t bytes, int byte) {
@@ -159,12 +161,34 @@ static void problem_init(problem *p, const tensor_case *cases, size_t count, int
     p->launch.bins = filled(p->launch.totals.bins, sizeof *p->launch.bins, 0);
 }
 
+/* The launch as kernels see it. */
+static tare_stats_launch on_device_launch(problem *p) {
+    const tare_stats_totals *totals = &p->launch.totals;
+    tare_stats_launch out = p->launch;
+
+    p->table = filled(p->count, sizeof *p->table, 0);
+    memcpy(p->table, p->tensors, p->count * sizeof *p->table);
+    for (size_t i = 0; i < p->count; i++) {
+        const tare_stats_tensor *tensor = &p->tensors[i];
+        p->table[i].data = on_device_in(tensor->data, tensor->samples * tensor->sample_elements *
+                                                          tare_dtype_bytes(tensor->dtype));
+    }
+    out.tensors = on_device_in(p->table, p->count * sizeof *p->table);
+    out.counts = on_device_in(out.counts, totals->items * sizeof *out.counts);
+    out.partials = on_device_in(out.partials, totals->partials * sizeof *out.partials);
+    out.columns = on_device_out(out.columns, totals->columns * sizeof *out.columns);
+    out.samples = on_device_out(out.samples, totals->samples * sizeof *out.samples);
+    out.bins = on_device_out(out.bins, totals->bins * sizeof *out.bins);
+    return out;
+}
+
 static void problem_release(problem *p) {
     for (size_t i = 0; i < p->count; i++) {
         problem_free(&p->contents[i]);
     }
     free(p->contents);
     free(p->tensors);
+    free(p->table);
     free(p->launch.counts);
     free(p->launch.partials);
     free(p->launch.columns);
@@ -225,9 +249,11 @@ static bool same_sample(verdict *out, const problem *p, size_t i, uint64_t sampl
 
 /* A call that failed is wrong too; what the emulator found says more than the error. */
 static bool went_well(verdict *out, tare_status status, const tare_error *err) {
-    *out = (verdict){.right = status == TARE_OK};
+    const char *reason;
+    const bool done = on_device_done(&reason);
+    *out = (verdict){.right = status == TARE_OK && done};
     if (!out->right) {
-        snprintf(out->text, sizeof out->text, "%s; emulator: %s", err->text,
+        snprintf(out->text, sizeof out->text, "%s%s; emulator: %s", err->text, reason,
                  emulator_failure() != NULL ? emulator_failure() : "nothing");
     }
     return out->right;
@@ -236,13 +262,15 @@ static bool went_well(verdict *out, tare_status status, const tare_error *err) {
 verdict problem_reduce(const tensor_case *cases, size_t count, emulator_settings settings,
                        uint32_t max_blocks) {
     problem p;
+    tare_stats_launch launch;
     verdict out;
     tare_error err = {.code = TARE_OK};
 
     problem_init(&p, cases, count, 8);
     p.launch.max_blocks = max_blocks;
     emulator_set(settings);
-    went_well(&out, tare_stats_reduce(&p.launch, NULL, &err), &err);
+    launch = on_device_launch(&p);
+    went_well(&out, tare_stats_reduce(&launch, NULL, &err), &err);
     for (size_t i = 0; i < count && out.right; i++) {
         for (uint64_t sample = 0; sample < p.tensors[i].samples && out.right; sample++) {
             out.right = same_sample(&out, &p, i, sample);
@@ -255,13 +283,15 @@ verdict problem_reduce(const tensor_case *cases, size_t count, emulator_settings
 verdict problem_codes(const tensor_case *cases, size_t count, emulator_settings settings,
                       uint32_t max_blocks, int histogram_top) {
     problem p;
+    tare_stats_launch launch;
     verdict out;
     tare_error err = {.code = TARE_OK};
 
     problem_init(&p, cases, count, histogram_top);
     p.launch.max_blocks = max_blocks;
     emulator_set(settings);
-    went_well(&out, tare_stats_codes(&p.launch, NULL, &err), &err);
+    launch = on_device_launch(&p);
+    went_well(&out, tare_stats_codes(&launch, NULL, &err), &err);
     for (size_t i = 0; i < count && out.right; i++) {
         const uint64_t *got = p.launch.bins + p.tensors[i].first_bin;
         uint64_t *wanted = filled(TARE_STATS_CODES, sizeof *wanted, 0);
@@ -301,9 +331,11 @@ static bool same_windows(verdict *out, const float *got, const tare_window_tenso
 verdict problem_window(const tare_window_tensor *tensors, size_t count, size_t offset,
                        emulator_settings settings, uint32_t max_blocks) {
     tare_window_tensor *planned = filled(count, sizeof *planned, 0);
+    tare_window_tensor *table = filled(count, sizeof *table, 0); /* with data on the device */
     problem_data *data = filled(count, sizeof *data, 0);
     tare_window_launch launch = {
         .tensors = planned, .count = (uint32_t)count, .max_blocks = max_blocks};
+    tare_window_launch there;
     verdict out;
     tare_error err = {.code = TARE_OK};
 
@@ -320,7 +352,18 @@ verdict problem_window(const tare_window_tensor *tensors, size_t count, size_t o
     launch.partials = filled(launch.totals.partials, sizeof *launch.partials, 0xff);
     launch.sums = filled(launch.totals.sums, sizeof *launch.sums, 0xff);
     emulator_set(settings);
-    went_well(&out, tare_window_sums(&launch, NULL, &err), &err);
+    memcpy(table, planned, count * sizeof *table);
+    for (size_t i = 0; i < count; i++) {
+        table[i].data = on_device_in(planned[i].data, planned[i].samples * planned[i].size[0] *
+                                                          planned[i].size[1] * planned[i].channels *
+                                                          tare_dtype_bytes(planned[i].dtype));
+    }
+    there = launch;
+    there.tensors = on_device_in(table, count * sizeof *table);
+    there.partials =
+        on_device_in(launch.partials, launch.totals.partials * sizeof *launch.partials);
+    there.sums = on_device_out(launch.sums, launch.totals.sums * sizeof *launch.sums);
+    went_well(&out, tare_window_sums(&there, NULL, &err), &err);
     for (size_t i = 0; i < count; i++) {
         out.right =
             out.right && same_windows(&out, launch.sums + planned[i].first_sum, &planned[i], i);
@@ -329,6 +372,7 @@ verdict problem_window(const tare_window_tensor *tensors, size_t count, size_t o
     free(launch.partials);
     free(launch.sums);
     free(data);
+    free(table);
     free(planned);
     return out;
 }

@@ -8,6 +8,7 @@
 #include "cuda/ingest.h"
 #include "emulator.h"
 #include "ir/half.h"
+#include "on_device.h"
 #include "schedules.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -19,14 +20,15 @@ static float value_of(int64_t c, unsigned p) {
     return ((float)p - 100.0F) / 57.375F + (float)c * 7.0F;
 }
 
+static float table_values[CHANNELS * 256];
+
 static const float *table(void) {
-    static float values[CHANNELS * 256];
     for (int64_t c = 0; c < CHANNELS; c++) {
         for (unsigned p = 0; p < 256; p++) {
-            values[c * 256 + p] = value_of(c, p);
+            table_values[c * 256 + p] = value_of(c, p);
         }
     }
-    return values;
+    return table_values;
 }
 
 static double stored(double value, tare_dtype dtype) {
@@ -46,9 +48,25 @@ static void *block_new(size_t count, size_t bytes, size_t shift, char **memory) 
 }
 
 static tare_status ingest(tare_ingest *what, tare_error *err) {
-    tare_device device = {.storage = what->desc->dtype};
+    const size_t count = (size_t)tare_desc_count(what->desc);
+    tare_device device = on_device(TARE_PRECISION_FP32);
     tare_queue queue = {.device = &device};
-    return tare_cuda_ingest(&queue, what, err);
+    tare_ingest there = *what;
+    tare_status status;
+    const char *reason;
+
+    device.storage = what->desc->dtype;
+    if (count <= MAX_ELEMENTS) { /* what is larger is refused before it is looked at */
+        there.to = on_device_out(what->to, tare_desc_bytes(what->desc));
+        there.from = on_device_in(what->from, count * tare_dtype_bytes(what->from_dtype));
+        there.table = what->table == table_values ? on_device_in(table_values, sizeof table_values)
+                                                  : what->table;
+    }
+    status = tare_cuda_ingest(&queue, &there, err);
+    if (!on_device_done(&reason) && status == TARE_OK) {
+        return tare_fail(err, TARE_BACKEND, "%s", reason);
+    }
+    return status;
 }
 
 static void check_pixels(const tare_desc *desc, int axis, size_t shift) {

@@ -7,12 +7,16 @@
 #include "cuda/kernels.h"
 #include "cuda/matmul.h"
 #include "kernel_case.h"
+#include "on_device.h"
 #include "ops/attrs.h"
 
 #define MATRIX(...)                                                                                \
     TARE_DTYPE_FLOAT, .rank = sizeof((int64_t[]){__VA_ARGS__}) / 8, .dims = {__VA_ARGS__}
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+#ifdef TARE_TESTS_ON_DEVICE
+#define API(own) (own)
+#else
 /* Only cuBLASLt: rows of products call nothing else. */
 static const tare_cuda_api api = {
     .cublasLtGetStatusString = cublasLtGetStatusString,
@@ -30,11 +34,14 @@ static const tare_cuda_api api = {
     .cublasLtMatmulAlgoGetHeuristic = cublasLtMatmulAlgoGetHeuristic,
     .cublasLtMatmul = cublasLtMatmul,
 };
+#define API(own) (&api)
+#endif
 
 static void check_cases(kernel_case *tests, size_t count) {
-    tare_device device = {.api = &api};
+    tare_device device = on_device(TARE_PRECISION_FP32);
     tare_error err = {TARE_OK, ""};
 
+    device.api = API(device.api);
     cr_assert_eq(tare_blas_new(&device.blas, &device, &err), TARE_OK, "%s", err.text);
     for (size_t i = 0; i < count; i++) {
         const kernel_operand *a = &tests[i].inputs[0];

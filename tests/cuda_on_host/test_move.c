@@ -9,6 +9,7 @@
 #include "cuda/move_plan.h"
 #include "ir/half.h"
 #include "kernel_case.h"
+#include "on_device.h"
 #include "ops/attrs.h"
 #include "schedules.h"
 
@@ -246,12 +247,13 @@ static int64_t place_of(const tare_desc *desc, const int64_t *index) {
 static void check_reorder(const tare_desc *to, const tare_desc *from, size_t shift) {
     static uint64_t memory[2][MAX_ELEMENTS + 2];
     const tare_kernel *row = &tare_cuda_move_table.rows[0];
-    tare_device device = {.storage = to->dtype};
+    tare_device device = on_device(TARE_PRECISION_FP32);
     tare_queue queue = {.device = &device};
     char *in = (char *)memory[0] + shift * tare_dtype_bytes(from->dtype);
     char *out = (char *)memory[1] + shift * tare_dtype_bytes(to->dtype);
-    const void *inputs[] = {in};
-    void *outputs[] = {out};
+    const void *inputs[1];
+    void *outputs[1];
+    const char *reason;
     tare_cuda_move state;
     tare_error err = {.text = ""};
     tare_prepare prepare = {.device = &device,
@@ -265,14 +267,19 @@ static void check_reorder(const tare_desc *to, const tare_desc *from, size_t shi
     const int64_t count = tare_desc_count(from);
     int64_t index[TARE_MAX_RANK] = {0};
 
+    device.storage = to->dtype;
     memset(&state, 0, sizeof state);
     memset(memory[1], 0xee, sizeof memory[1]);
     for (int64_t i = 0; i < count; i++) {
         set_element(from, in, i, (i * 37 + 11) % 4001);
     }
     cr_assert_str_eq(row->name, "Reorder");
+    /* With what lies behind the last element, which has to stay. */
+    inputs[0] = on_device_in(in, tare_desc_bytes(from));
+    outputs[0] = on_device_out(out, tare_desc_bytes(to) + tare_dtype_bytes(to->dtype));
     cr_assert_eq(row->prepare(&prepare, &err), TARE_OK, "%s", err.text);
     cr_assert_eq(row->run(&run, &err), TARE_OK, "%s", err.text);
+    cr_assert(on_device_done(&reason), "%s", reason);
     cr_assert_null(emulator_failure());
     for (int64_t i = 0; i < count; i++) {
         const double wanted = value_at(from, in, place_of(from, index));
