@@ -399,7 +399,9 @@ void check_parameter(const void *parameter, size_t bytes) {
     for (size_t at = 0; at + sizeof(void *) <= bytes; at += sizeof(void *)) {
         const void *word;
         std::memcpy(&word, static_cast<const char *>(parameter) + at, sizeof word);
-        if (fake_memory_is_host(word)) {
+        // A bool with what an address has left behind it looks like one.
+        const bool may_be_bool = (reinterpret_cast<uintptr_t>(word) & 0xfeU) == 0;
+        if (!may_be_bool && fake_memory_is_host(word)) {
             host_address = word;
         }
     }
