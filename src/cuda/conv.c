@@ -8,19 +8,20 @@
 #include "cuda/conv_cache.h"
 #include "cuda/conv_epilogue.h"
 #include "cuda/kernels.h"
+#include "ir/half.h"
 
 /* cuDNN does not say what alignment it wants of a workspace; this is that of device memory. */
 #define WORKSPACE_ALIGNMENT 256
 
-/* Constants lie this far apart, as far as tensors promise to be aligned. */
-#define CONSTANT_STEP       (TARE_CUDNN_ALIGNMENT / sizeof(float))
+/* Constants lie so many bytes apart, as far as tensors promise to be aligned. */
+#define CONSTANT_STEP       ((size_t)TARE_CUDNN_ALIGNMENT)
 
 typedef struct conv_state {
     tare_device *device;
     tare_conv_entry *entry;
     void *weights;
-    float *numbers;        /* device memory: the bias, then constants; NULL when there are none */
-    size_t first_constant; /* in `numbers` */
+    void *numbers;         /* device memory: the bias, then constants; NULL when there are none */
+    size_t first_constant; /* byte of `numbers` */
     size_t residual_input; /* number of the input that an addition takes */
     size_t constant_count;
     bool bias, residual, then; /* then: the epilogue runs behind the plan */
@@ -42,35 +43,48 @@ static tare_status upload_weights(tare_prepare *prepare, conv_state *state,
     return status;
 }
 
+/* Plans take the bias in the storage type, our kernel behind them takes float32. */
+static void store_bias(void *out, const float *bias, size_t channels, bool half) {
+    for (size_t i = 0; i < channels; i++) {
+        if (half) {
+            ((uint16_t *)out)[i] = tare_half_from_double((double)bias[i]);
+        } else {
+            ((float *)out)[i] = bias[i];
+        }
+    }
+}
+
 /* Bias and constants in one piece of memory. */
 static tare_status upload_numbers(tare_prepare *prepare, conv_state *state,
                                   const tare_conv_spec *spec, tare_error *err) {
     const size_t channels = spec->bias ? (size_t)tare_conv_spec_channels(spec) : 0;
+    const bool half = spec->storage == TARE_DTYPE_FLOAT16 && tare_conv_entry_fused(state->entry);
     tare_conv_constants constants;
-    void *uploaded = NULL;
     tare_status status;
 
     tare_conv_graph_constants(&constants, spec);
     state->constant_count = constants.count;
-    state->first_constant = (channels + CONSTANT_STEP - 1) / CONSTANT_STEP * CONSTANT_STEP;
-    const size_t count = state->first_constant + constants.count * CONSTANT_STEP;
-    if (count == 0) {
+    state->first_constant =
+        (channels * (half ? sizeof(uint16_t) : sizeof(float)) + CONSTANT_STEP - 1) / CONSTANT_STEP *
+        CONSTANT_STEP;
+    const size_t bytes = state->first_constant + constants.count * CONSTANT_STEP;
+    if (bytes == 0) {
         return TARE_OK;
     }
-    float *numbers = calloc(count, sizeof *numbers);
+    char *numbers = calloc(bytes, 1);
     if (numbers == NULL) {
-        return tare_fail_memory(err, count * sizeof *numbers, "a bias");
+        return tare_fail_memory(err, bytes, "a bias");
     }
     if (spec->bias) {
-        memcpy(numbers, prepare->constants[2]->data, channels * sizeof *numbers);
+        store_bias(numbers, prepare->constants[2]->data, channels, half);
     }
     for (size_t i = 0; i < constants.count; i++) {
-        numbers[state->first_constant + i * CONSTANT_STEP] = constants.values[i];
+        memcpy(numbers + state->first_constant + i * CONSTANT_STEP, &constants.values[i],
+               sizeof constants.values[i]);
     }
-    status = tare_cuda_upload(&uploaded, state->device, numbers, count * sizeof *numbers, err);
+    status = tare_cuda_upload(&state->numbers, state->device, numbers, bytes, err);
     free(numbers);
-    state->numbers = uploaded;
-    prepare->weight_bytes += count * sizeof *numbers;
+    prepare->weight_bytes += bytes;
     return status;
 }
 
@@ -181,7 +195,7 @@ static void bind_all(bound_tensors *tensors, const conv_state *state, const tare
     }
     for (size_t i = 0; i < state->constant_count; i++) {
         bind(tensors, TARE_CONV_ID_CONSTANT + (int64_t)i,
-             state->numbers + state->first_constant + i * CONSTANT_STEP);
+             (const char *)state->numbers + state->first_constant + i * CONSTANT_STEP);
     }
 }
 

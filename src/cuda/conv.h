@@ -4,9 +4,11 @@
  *
  * A plan is found by heuristics, or measured where the device says `tune`, among engines that are
  * deterministic and precise enough: fp32 takes neither tensor cores nor rounded inputs, and no
- * precision takes Winograd's or Fourier's algorithms or sums in less than float32. Where no engine
- * computes bias and epilogues along with the convolution, a kernel of ours does so behind it. Plans
- * that the rows were announced are built by other threads meanwhile.
+ * precision takes Winograd's or Fourier's algorithms or sums in less than float32. Bias and
+ * epilogues are computed along with the convolution where cuDNN has kernels ready for that, or with
+ * `tune` where it can compile them; elsewhere a kernel of ours does so behind it. In float16
+ * storage a bias that goes along is rounded to float16. Plans that the rows were announced are
+ * built by other threads meanwhile.
  *
  * What only a GPU can show: which engines exist and how fast they are; whether engines write
  * themselves as text (those that do not are looked for again in each run of the program); what

@@ -45,6 +45,7 @@ typedef struct builder {
     tare_conv_cache *cache;
     pthread_t thread;
     builder_state state;
+    cudnnHandle_t handle; /* of one thread after the other; NULL until the first has opened it */
 } builder;
 
 struct tare_conv_cache {
@@ -122,6 +123,12 @@ void tare_conv_cache_free(tare_conv_cache *cache) {
         cache->entries = entry->next;
         entry_free(entry);
     }
+    /* Only now: cuDNN does not say that a plan may outlive the handle it was made with. */
+    for (size_t i = 0; i < cache->builder_count; i++) {
+        if (cache->builders[i].handle != NULL) {
+            (void)api->cudnnDestroy(cache->builders[i].handle);
+        }
+    }
     while (cache->handles != NULL) {
         queue_handle *handle = cache->handles;
         cache->handles = handle->next;
@@ -145,9 +152,15 @@ void tare_conv_cache_counts(tare_conv_counts *out, tare_conv_cache *cache) {
     pthread_mutex_unlock(&cache->lock);
 }
 
+/* In threads that build and not only run, also for their own calls of CUDA. */
+static tare_status choose_device(const tare_device *device, tare_error *err) {
+    const tare_cuda_api *api = device->api;
+    return tare_cuda_check(api, api->cudaSetDevice(device->index), "choosing the device", err);
+}
+
 static tare_status create_handle(cudnnHandle_t *out, const tare_device *device, tare_error *err) {
     const tare_cuda_api *api = device->api;
-    TARE_TRY(tare_cuda_check(api, api->cudaSetDevice(device->index), "choosing the device", err));
+    TARE_TRY(choose_device(device, err));
     const cudnnStatus_t status = api->cudnnCreate(out);
     if (status != CUDNN_STATUS_SUCCESS) {
         *out = NULL;
@@ -217,8 +230,9 @@ static tare_conv_entry *next_waiting(tare_conv_cache *cache) {
 static void *run_builder(void *argument) {
     builder *self = argument;
     tare_conv_cache *cache = self->cache;
-    cudnnHandle_t handle = NULL;
-    const bool opened = create_handle(&handle, cache->device, NULL) == TARE_OK;
+    const bool opened =
+        (self->handle != NULL ? choose_device(cache->device, NULL)
+                              : create_handle(&self->handle, cache->device, NULL)) == TARE_OK;
 
     pthread_mutex_lock(&cache->lock);
     while (opened && !cache->stop) {
@@ -229,15 +243,12 @@ static void *run_builder(void *argument) {
         entry->state = ENTRY_BUILDING;
         pthread_mutex_unlock(&cache->lock);
         /* Who asks for this plan gets the failure. */
-        const tare_status status = build(entry, handle, NULL);
+        const tare_status status = build(entry, self->handle, NULL);
         TARE_UNUSED(status);
         pthread_mutex_lock(&cache->lock);
     }
     self->state = BUILDER_ENDED;
     pthread_mutex_unlock(&cache->lock);
-    if (handle != NULL) {
-        (void)cache->device->api->cudnnDestroy(handle);
-    }
     return NULL;
 }
 
@@ -317,9 +328,9 @@ void tare_conv_cache_announce(tare_conv_cache *cache, const tare_conv_spec *spec
 /* By the calling thread. */
 static tare_status build_here(tare_conv_entry *entry, tare_error *err) {
     tare_conv_cache *cache = entry->cache;
-    tare_status status = TARE_OK;
     pthread_mutex_lock(&cache->building);
-    if (cache->own_handle == NULL) {
+    tare_status status = choose_device(cache->device, err);
+    if (status == TARE_OK && cache->own_handle == NULL) {
         status = create_handle(&cache->own_handle, cache->device, err);
     }
     if (status == TARE_OK) {

@@ -114,12 +114,22 @@ static append_function *const functions[] = {
     [TARE_EPILOGUE_ADD] = add,
 };
 
+/* Epilogues that come before the bias. cuDNN's kernels for residuals add these first, and know no
+ * other order. */
+static size_t leading_additions(const tare_conv_spec *spec) {
+    return spec->epilogue_count > 0 && spec->epilogues[0].kind == TARE_EPILOGUE_ADD ? 1 : 0;
+}
+
 static void translate(program *out, const tare_conv_spec *spec) {
+    const size_t leading = leading_additions(spec);
     memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < leading; i++) {
+        add(out, &spec->epilogues[i]);
+    }
     if (spec->bias) {
         append(out, CUDNN_POINTWISE_ADD)->kind = OPERAND_BIAS;
     }
-    for (size_t i = 0; i < spec->epilogue_count; i++) {
+    for (size_t i = leading; i < spec->epilogue_count; i++) {
         functions[spec->epilogues[i].kind](out, &spec->epilogues[i]);
     }
 }
@@ -153,6 +163,15 @@ typedef struct graph_parts {
     cudnnBackendDescriptor_t values[MAX_OPERATIONS + 1];
     cudnnBackendDescriptor_t operations[MAX_OPERATIONS + 1];
 } graph_parts;
+
+bool tare_conv_graph_is_ready(const tare_conv_spec *spec) {
+    size_t at = leading_additions(spec);
+    if (at < spec->epilogue_count) {
+        const tare_epilogue *last = &spec->epilogues[at];
+        at += last->kind == TARE_EPILOGUE_CLIP && last->a == 0.0F && last->b == INFINITY ? 1U : 0U;
+    }
+    return spec->bias && !spec->transposed && at == spec->epilogue_count;
+}
 
 static cudnnDataType_t type_of(tare_dtype storage) {
     return storage == TARE_DTYPE_FLOAT16 ? CUDNN_DATA_HALF : CUDNN_DATA_FLOAT;
@@ -224,7 +243,8 @@ static tare_status make_operand(cudnnBackendDescriptor_t *out, graph_parts *part
                            of->kind == OPERAND_BIAS ? TARE_CONV_ID_BIAS
                                                     : TARE_CONV_ID_CONSTANT + (int64_t)of->b,
                            dims);
-        tensor.type = CUDNN_DATA_FLOAT;
+        /* A bias of another type than the output has no ready kernels. */
+        tensor.type = of->kind == OPERAND_BIAS ? tensor.type : CUDNN_DATA_FLOAT;
     }
     return tare_cudnn_tensor_new(out, parts->scope, &tensor, err);
 }

@@ -11,7 +11,7 @@ enum {
     TARE_CONV_ID_INPUT = 1,
     TARE_CONV_ID_WEIGHTS,
     TARE_CONV_ID_OUTPUT,
-    TARE_CONV_ID_BIAS,     /**< float32 [channels] */
+    TARE_CONV_ID_BIAS,     /**< [channels] in the storage type */
     TARE_CONV_ID_RESIDUAL, /**< like the output */
     TARE_CONV_ID_CONSTANT  /**< and following: float32 numbers */
 };
@@ -25,6 +25,10 @@ typedef struct tare_conv_constants {
     size_t count;
     float values[TARE_CONV_MAX_CONSTANTS];
 } tare_conv_constants;
+
+/** Whether cuDNN has kernels ready for the graph with bias and epilogues. Others it has to compile,
+ * which takes seconds of a processor for each graph, or computes by its plainest algorithm. */
+bool tare_conv_graph_is_ready(const tare_conv_spec *spec);
 
 /** Which constants the graph with epilogues has, in the order of their ids. */
 void tare_conv_graph_constants(tare_conv_constants *out, const tare_conv_spec *spec);

@@ -49,16 +49,23 @@ static tare_status consider(candidates *out, tare_cudnn_scope *scope,
     return status == TARE_OUT_OF_MEMORY ? status : TARE_OK;
 }
 
+/* A graph with epilogues must have better than the engines of the last resort, which the
+ * convolution alone and a kernel of ours outrun; one engine that is proposed alone is such a one.
+ */
 static tare_status find_candidates(candidates *out, tare_cudnn_scope *scope,
                                    const tare_conv_spec *spec, cudnnBackendDescriptor_t graph,
-                                   tare_error *err) {
-    for (size_t mode = 0; mode < sizeof modes / sizeof modes[0] && out->count == 0; mode++) {
+                                   bool fused, tare_error *err) {
+    const size_t mode_count = fused ? 1 : sizeof modes / sizeof modes[0];
+    for (size_t mode = 0; mode < mode_count && out->count == 0; mode++) {
         tare_cudnn_configs found;
         const tare_status status = tare_cudnn_configs_find(&found, scope, graph, modes[mode], err);
         if (status == TARE_UNSUPPORTED) {
             continue;
         }
         TARE_TRY(status);
+        if (fused && found.count < 2) {
+            continue;
+        }
         for (size_t i = 0; i < found.count && out->count < out->wanted; i++) {
             TARE_TRY(consider(out, scope, found.configs[i], spec->precision, err));
         }
@@ -78,7 +85,7 @@ static tare_status choose(tare_conv_plan *out, const tare_conv_maker *maker,
     size_t fastest = 0;
 
     TARE_TRY(tare_conv_graph_new(&graph, &out->scope, spec, out->fused, err));
-    TARE_TRY(find_candidates(&found, &out->scope, spec, graph, err));
+    TARE_TRY(find_candidates(&found, &out->scope, spec, graph, out->fused, err));
     if (found.count > 1) {
         pthread_mutex_lock(maker->measuring);
         const tare_status status =
@@ -92,10 +99,14 @@ static tare_status choose(tare_conv_plan *out, const tare_conv_maker *maker,
 
 tare_status tare_conv_plan_choose(tare_conv_plan *out, const tare_conv_maker *maker,
                                   const tare_conv_spec *spec, tare_error *err) {
-    const bool can_fuse = tare_conv_spec_has_epilogue(spec);
+    /* What has to be compiled is worth it only where time is spent on measuring anyway. */
+    const bool can_fuse = tare_conv_spec_has_epilogue(spec) &&
+                          (maker->device->tune || tare_conv_graph_is_ready(spec));
     tare_status status = TARE_UNSUPPORTED;
 
-    for (int attempt = can_fuse ? 0 : 1; attempt < 2 && status == TARE_UNSUPPORTED; attempt++) {
+    /* Whatever cuDNN has against the whole graph, the convolution alone may still do. */
+    for (int attempt = can_fuse ? 0 : 1;
+         attempt < 2 && status != TARE_OK && status != TARE_OUT_OF_MEMORY; attempt++) {
         memset(out, 0, sizeof *out);
         out->scope = tare_cudnn_scope_of(maker->device->api, maker->handle);
         out->fused = attempt == 0;

@@ -14,7 +14,7 @@
 #include "base/hash.h"
 #include "cuda/conv_plan.h"
 
-#define FORMAT_LINE "tare convolution plan 1\n"
+#define FORMAT_LINE "tare convolution plan 2\n"
 
 /* Missing folders on the way to `path`, and itself; what cannot be made shows when a file is. */
 static void make_folders(char *path) {

@@ -55,7 +55,7 @@ static tare_status add_tensors(laboratory *lab, const tare_conv_spec *spec, bool
     }
     if (spec->bias) {
         TARE_TRY(add_tensor(lab, TARE_CONV_ID_BIAS,
-                            (size_t)tare_conv_spec_channels(spec) * sizeof(float), err));
+                            (size_t)tare_conv_spec_channels(spec) * element, err));
     }
     for (size_t i = 0; i < spec->epilogue_count; i++) {
         if (spec->epilogues[i].kind == TARE_EPILOGUE_ADD) {

@@ -84,7 +84,7 @@ TARE_MUST_CHECK tare_status tare_cudnn_graph_new(cudnnBackendDescriptor_t *out,
                                                  const cudnnBackendDescriptor_t *operations,
                                                  size_t count, tare_error *err);
 
-#define TARE_CUDNN_MAX_CONFIGS 32
+#define TARE_CUDNN_MAX_CONFIGS 256
 
 /** Engines for a graph with their settings, the most promising first. */
 typedef struct tare_cudnn_configs {

@@ -72,6 +72,15 @@ void fake_count_run(void) {
     add(&counts.runs, 1);
 }
 
+void fake_plan_lives(const fake_descriptor *plan, int change) {
+    const fake_attribute *handle = fake_find(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE);
+    if (handle != NULL) {
+        pthread_mutex_lock(&lock);
+        (*(const cudnnHandle_t *)handle->values)->plans += change;
+        pthread_mutex_unlock(&lock);
+    }
+}
+
 fake_cudnn_settings fake_cudnn_now(void) {
     pthread_mutex_lock(&lock);
     const fake_cudnn_settings now = settings;
@@ -93,6 +102,10 @@ cudnnStatus_t cudnnCreate(cudnnHandle_t *handle) {
 cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
     if (handle == NULL) {
         return fake_fail(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "no handle");
+    }
+    if (handle->plans > 0) {
+        /* It stays, and shows as not destroyed. */
+        return fake_fail(CUDNN_STATUS_BAD_PARAM, "plans that live on");
     }
     free(handle);
     add(&counts.handles, -1);
@@ -218,6 +231,9 @@ static void give_up(fake_descriptor *of) {
     pthread_mutex_unlock(&lock);
     if (left > 0) {
         return;
+    }
+    if (of->type == PLAN && of->finalized) {
+        fake_plan_lives(of, -1);
     }
     for (size_t i = 0; i < of->attribute_count; i++) {
         fake_attribute *held = &of->attributes[i];

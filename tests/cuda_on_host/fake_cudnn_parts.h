@@ -52,6 +52,7 @@ bool fake_program_run(const fake_program *program, void *const *memory);
 
 struct cudnnContext {
     cudaStream_t stream;
+    int plans; /* alive that were made with it */
 };
 
 #define FAKE_ATTRIBUTES    16
@@ -96,6 +97,9 @@ cudnnStatus_t fake_fail(cudnnStatus_t status, const char *what);
 /** Adds to one of the counts. */
 void fake_count_plan(void);
 void fake_count_run(void);
+
+/** Says that a plan has come to be, or gone. */
+void fake_plan_lives(const fake_descriptor *plan, int change);
 
 fake_cudnn_settings fake_cudnn_now(void);
 

@@ -246,9 +246,11 @@ cudnnStatus_t fake_finish_plan(fake_descriptor *of) {
         memcpy(of->program, config->program, sizeof *of->program);
         fake_count_plan();
     }
-    return supports(of->program->engine, of->program)
-               ? CUDNN_STATUS_SUCCESS
-               : fake_fail(CUDNN_STATUS_NOT_SUPPORTED, "the engine does not compute this graph");
+    if (!supports(of->program->engine, of->program)) {
+        return fake_fail(CUDNN_STATUS_NOT_SUPPORTED, "the engine does not compute this graph");
+    }
+    fake_plan_lives(of, 1);
+    return CUDNN_STATUS_SUCCESS;
 }
 
 int64_t fake_workspace(const fake_descriptor *plan) {

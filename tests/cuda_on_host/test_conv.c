@@ -254,7 +254,7 @@ typedef struct bench {
     tare_device device;
 } bench;
 
-static void bench_open(bench *out, tare_precision precision, const char *folder) {
+static void bench_open(bench *out, tare_precision precision, const char *folder, bool tune) {
     tare_device_part parts[TARE_CUDA_LIBRARY_COUNT];
     tare_error err = {TARE_OK, ""};
     memset(out, 0, sizeof *out);
@@ -264,6 +264,7 @@ static void bench_open(bench *out, tare_precision precision, const char *folder)
     out->device.precision = precision;
     out->device.storage = precision == TARE_PRECISION_FP16 ? TARE_DTYPE_FLOAT16 : TARE_DTYPE_FLOAT;
     out->device.processors = 2;
+    out->device.tune = tune;
     out->device.capability[0] = 9;
     (void)snprintf(out->device.name, sizeof out->device.name, "Fake/GPU 1");
     cr_assert_eq(tare_conv_cache_new(&out->device.convolutions, &out->device, folder, &err),
@@ -279,7 +280,8 @@ static void check_shapes(const geometry *list, size_t count, bool transposed,
                          fake_cudnn_settings settings) {
     bench used;
     fake_cudnn_set(settings);
-    bench_open(&used, TARE_PRECISION_FP32, NULL);
+    /* With tune also what real engines would have to be compiled for goes into plans. */
+    bench_open(&used, TARE_PRECISION_FP32, NULL, settings.exact_fusion);
     for (size_t i = 0; i < count; i++) {
         geometry shape = list[i];
         tare_conv_attrs attrs;
