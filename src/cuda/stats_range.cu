@@ -261,9 +261,15 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_PROCESSOR)
     tare_stats_tiles(const tare_stats_launch launch, const tare_stats_span span) {
     TARE_SHARED(float, lanes, 3 * TARE_STATS_LANES * LANE_STRIDE(MAX_WIDTH));
     TARE_SHARED(tare_stats_counts, warps, THREADS / 32);
+    uint32_t index = 0;
+    uint64_t next = 0; // the first item behind those of tensor `index`
     for (uint64_t item = span.first + blockIdx.x; item < span.end; item += gridDim.x) {
-        const tare_stats_tensor &tensor = launch.tensors[tare_find(
-            launch.tensors, launch.count, &tare_stats_tensor::first_item, item)];
+        // A search waits for one load after the other: once for all items of a tensor.
+        if (item >= next) {
+            index = tare_find(launch.tensors, launch.count, &tare_stats_tensor::first_item, item);
+            next = index + 1 < launch.count ? launch.tensors[index + 1].first_item : span.end;
+        }
+        const tare_stats_tensor &tensor = launch.tensors[index];
         const void *data = span.data != nullptr ? span.data : tensor.data;
         tare_stats_counts counts;
         if (tensor.dtype == TARE_DTYPE_FLOAT) {

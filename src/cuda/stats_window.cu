@@ -3,9 +3,11 @@
 // position meets.
 #include "cuda/device.cuh"
 
-#define THREADS 256U
+// A thread walks a whole row, so that there are few: small blocks reach more multiprocessors.
+#define THREADS       64U
+#define PER_PROCESSOR 16U
 // The sums of so many kernel columns stay in registers.
-#define TAPS    TARE_WINDOW_TAPS
+#define TAPS          TARE_WINDOW_TAPS
 
 namespace {
 
@@ -164,7 +166,7 @@ static tare_status start_rows(const tare_window_launch *launch, const tare_stats
         return TARE_OK;
     }
     TARE_TRY(tare_grid(&blocks, (span.end - span.first + THREADS - 1) / THREADS, launch->max_blocks,
-                       8, err));
+                       PER_PROCESSOR, err));
     TARE_LAUNCH(tare_window_rows, blocks, THREADS, 0, stream, *launch, span);
     return tare_launched("tare_window_rows", err);
 }
@@ -191,7 +193,7 @@ extern "C" tare_status tare_window_finish_all(const tare_window_launch *launch, 
         return TARE_OK;
     }
     TARE_TRY(tare_grid(&blocks, (launch->totals.sums + THREADS - 1) / THREADS, launch->max_blocks,
-                       8, err));
+                       PER_PROCESSOR, err));
     TARE_LAUNCH(tare_window_finish, blocks, THREADS, 0, stream, *launch);
     return tare_launched("tare_window_finish", err);
 }
