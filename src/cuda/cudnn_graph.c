@@ -184,11 +184,15 @@ tare_status tare_cudnn_convolution_new(cudnnBackendDescriptor_t *out, tare_cudnn
 static tare_status make_function(cudnnBackendDescriptor_t *out, tare_cudnn_scope *scope,
                                  const tare_cudnn_pointwise *pointwise, tare_error *err) {
     const cudnnDataType_t type = CUDNN_DATA_FLOAT;
-    attribute attributes[6] = {
+    const cudnnNanPropagation_t nan = CUDNN_PROPAGATE_NAN;
+    attribute attributes[7] = {
         {CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &pointwise->mode},
         {CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &type}};
     size_t count = 2;
     if (pointwise->mode == CUDNN_POINTWISE_RELU_FWD) {
+        /* By itself cuDNN may make a NaN the lower bound, and nobody would learn of it. */
+        attributes[count++] =
+            (attribute){CUDNN_ATTR_POINTWISE_NAN_PROPAGATION, CUDNN_TYPE_NAN_PROPOGATION, 1, &nan};
         attributes[count++] = (attribute){CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP, CUDNN_TYPE_DOUBLE,
                                           1, &pointwise->lower};
         attributes[count++] = (attribute){CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE,
