@@ -4,7 +4,8 @@
  * operation graph of every convolution of the models finalizes: alone, with its bias, and with each
  * kind of epilogue, in both storage types. Exits with 77 where cuDNN cannot be opened.
  *
- * It does not show that an engine exists for them: without a device cuDNN proposes none.
+ * Then whether it has engines for a few of them on a device that is only described
+ * (cudnn_plans.h).
  */
 #include <dlfcn.h>
 #include <math.h>
@@ -14,6 +15,7 @@
 
 #include "cpu/backend.h"
 #include "cuda/conv_graph.h"
+#include "cudnn_plans.h"
 #include "onnx/reader.h"
 #include "ops/op.h"
 #include "pass/infer.h"
@@ -272,6 +274,7 @@ int main(int argc, char **argv) {
         (void)printf("cuDNN accepts a graph with a wrong output, or refuses the right one\n");
         counts.failed++;
     }
+    counts.failed += check_plans(&api);
     (void)printf("cuDNN %zu: %zu models (and %zu that are not supported), %zu convolutions, "
                  "%zu graphs, %zu refused, %zu failed\n",
                  api.cudnnGetVersion(), counts.models, counts.unsupported, counts.convolutions,
