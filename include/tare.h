@@ -216,7 +216,8 @@ typedef struct tare_run_options {
     bool tune;             /**< a CUDA device measures the ways of doing a convolution before the
                               first sample, instead of trusting cuDNN's estimate. A hint */
     uint64_t batch; /**< samples that a CUDA device runs at once; 0 (default): chosen by memory.
-                       A hint: the CPU runs one per thread. No result depends on it */
+                       A hint: the CPU runs one per thread. Statistics are taken per sample; only
+                       the last bits of what cuDNN computes may differ between batches */
     int threads;    /**< worker threads; 0 (default): as many as the process may use */
     uint64_t memory_bytes;         /**< refuse before the first sample when the plan needs more of
                                       the host's memory, or of the device's; 0 (default): no limit */
