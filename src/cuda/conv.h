@@ -10,9 +10,7 @@
  * storage a bias that goes along is rounded to float16. Plans that the rows were announced are
  * built by other threads meanwhile.
  *
- * What only a GPU can show: which engines exist and how fast they are; whether engines write
- * themselves as text (those that do not are looked for again in each run of the program); what
- * building in parallel gains.
+ * What only a GPU can show: how fast engines are, and what building in parallel gains.
  */
 #ifndef TARE_CUDA_CONV_H
 #define TARE_CUDA_CONV_H

@@ -7,8 +7,9 @@
  * TARE_BACKEND (TARE_OUT_OF_MEMORY, TARE_UNSUPPORTED where cuDNN says so) with the descriptor, the
  * attribute and cuDNN's own words; who calls adds the node.
  *
- * What only a GPU can show: which graphs have engines, and that attributes mean to them what the
- * documentation says. That graphs of all descriptors below finalize is tested with cuDNN itself.
+ * What only a GPU can show: that attributes mean to engines what the documentation says. That
+ * graphs of all descriptors below finalize, and which have engines on a device that is only
+ * described, is tested with cuDNN itself.
  */
 #ifndef TARE_CUDA_CUDNN_GRAPH_H
 #define TARE_CUDA_CUDNN_GRAPH_H
