@@ -62,8 +62,10 @@ class Device(program.Case):
         return [dict(zip(words[::2], map(int, words[1::2]))) for words in lines]
 
     def check_same(self, one, other):
-        """All statistics are the same to the bit."""
+        """All statistics are the same to the bit. Where in their bins values lie is only found on the CPU."""
         first, second = read_state(one)[1], read_state(other)[1]
+        first.pop("codes.place", None)
+        second.pop("codes.place", None)
         self.assertEqual(first.keys(), second.keys())
         for name, content in first.items():
             self.assertEqual(content, second[name], name)

@@ -165,6 +165,10 @@ class Small(program.Case):
             stored = tensors["codes"][at : at + lengths[row, sign]]
             np.testing.assert_array_equal(stored, counts[first : last + 1])
             self.assertEqual(stored.sum(), counts.sum())
+            left = data.view(np.uint32)[data != 0] & 0xFFFF
+            places = np.zeros(last + 1, np.uint64)
+            np.add.at(places, codes[codes >> 15 == sign] & 0x7FFF, left[codes >> 15 == sign].astype(np.uint64))
+            np.testing.assert_array_equal(tensors["codes.place"][at : at + lengths[row, sign]], places[first : last + 1])
             at += lengths[row, sign]
 
     def test_safetensors_opens_it(self):

@@ -61,6 +61,7 @@ static void count_plainly(tare_code_histogram *out, const float *values, size_t 
         } else {
             const uint32_t magnitude = bits >> 16 & 0x7FFFU;
             out->counts[(bits >> 31) * TARE_CODE_MAGNITUDES + magnitude]++;
+            out->places[(bits >> 31) * TARE_CODE_MAGNITUDES + magnitude] += bits & 0xFFFFU;
             out->first = magnitude < out->first ? magnitude : out->first;
             out->last = magnitude > out->last ? magnitude : out->last;
         }
@@ -279,4 +280,46 @@ Test(linear_histogram, impossible_ranges_are_refused) {
     }
     tare_arena_release(&arena);
     release(&it);
+}
+
+/* Values from 1 to 4 at even distances, and 5000 times one value. */
+Test(code_histogram, a_value_that_repeats_is_found) {
+    enum { EVEN = 384 * 1000, SAME = 5000 };
+    const float same[2] = {1.3017F, -1.7131F};
+    float *values = malloc((EVEN + SAME) * sizeof *values);
+    cr_assert_not_null(values);
+    for (size_t sign = 0; sign < 2; sign++) {
+        owned it = make();
+        for (size_t i = 0; i < EVEN + SAME; i++) {
+            values[i] = i < EVEN ? 1.0F + 3.0F * (float)i / EVEN : fabsf(same[sign]);
+            values[i] = sign == 0 ? values[i] : -values[i];
+        }
+        tare_code_histogram_add(&it.histogram, it.counter, values, EVEN + SAME);
+        for (size_t unplaced = 0; unplaced < 2; unplaced++) {
+            const tare_code_span span = {&it.histogram, false, -4.0, 4.0};
+            tare_code_walk walk;
+            tare_code_bin bin;
+            size_t found = 0;
+            it.histogram.unplaced = unplaced == 1;
+            tare_code_walk_init(&walk, &span);
+            while (tare_code_walk_next(&bin, &walk)) {
+                tare_code_piece pieces[TARE_CODE_PIECES];
+                const size_t count = tare_code_bin_pieces(pieces, &span, &bin);
+                double sum = 0.0;
+                for (size_t i = 0; i < count; i++) {
+                    const bool is_mass = pieces[i].low >= pieces[i].high;
+                    cr_assert(i == 0 || pieces[i].low >= pieces[i - 1].high);
+                    cr_assert(!is_mass || fabs(pieces[i].low - (double)same[sign]) < 1e-4,
+                              "found %.7g", pieces[i].low);
+                    cr_assert(!is_mass || fabs(pieces[i].count - SAME) <= 20.0);
+                    found += is_mass ? 1 : 0;
+                    sum += pieces[i].count;
+                }
+                cr_assert_float_eq(sum, (double)bin.count, 1e-6);
+            }
+            cr_assert_eq(found, 1 - unplaced);
+        }
+        release(&it);
+    }
+    free(values);
 }

@@ -16,19 +16,27 @@
 #define NEGATIVE 0x8000U
 #define CODES    0x10000U
 
+/* A count in the upper 24 bits and a sum of places in the lower 40 bits: one addition for both.
+ * Neither overflows with MOST values. */
+#define ONE      ((uint64_t)1 << 40)
+#define MOST     ((size_t)1 << 23)
+
 struct tare_code_counter {
-    uint32_t counts[CODES][COPIES];
+    uint64_t packed[CODES][COPIES];
 };
 
 void tare_code_histogram_init(tare_code_histogram *histogram, uint64_t *counts) {
-    *histogram = (tare_code_histogram){.counts = counts, .first = TARE_CODE_MAGNITUDES};
+    *histogram = (tare_code_histogram){.counts = counts,
+                                       .places = counts + (size_t)2 * TARE_CODE_MAGNITUDES,
+                                       .first = TARE_CODE_MAGNITUDES};
 }
 
 void tare_code_histogram_clear(tare_code_histogram *histogram) {
     if (histogram->first <= histogram->last) {
         const size_t bytes = (histogram->last - histogram->first + 1) * sizeof *histogram->counts;
-        memset(histogram->counts + histogram->first, 0, bytes);
-        memset(histogram->counts + TARE_CODE_MAGNITUDES + histogram->first, 0, bytes);
+        for (size_t part = 0; part < 4; part++) {
+            memset(histogram->counts + part * TARE_CODE_MAGNITUDES + histogram->first, 0, bytes);
+        }
     }
     tare_code_histogram_init(histogram, histogram->counts);
 }
@@ -63,6 +71,7 @@ static void add_each(tare_code_histogram *histogram, const float *values, size_t
         } else if (magnitude < TARE_CODE_MAGNITUDES) {
             const size_t half = code & NEGATIVE ? TARE_CODE_MAGNITUDES : 0;
             histogram->counts[half + magnitude]++;
+            histogram->places[half + magnitude] += bits & 0xFFFFU;
             touch(histogram, magnitude, magnitude);
         } else if (isnan(values[i])) {
             histogram->nan++;
@@ -101,24 +110,23 @@ static void count_block(tare_code_counter *counter, const float *values, size_t 
         uint32_t bits[COPIES];
         memcpy(bits, values + i, sizeof bits);
         for (size_t k = 0; k < COPIES; k++) {
-            counter->counts[bits[k] >> 16][k]++;
+            counter->packed[bits[k] >> 16][k] += ONE | (bits[k] & 0xFFFFU);
         }
     }
     for (; i < count; i++) {
         uint32_t bits;
         memcpy(&bits, values + i, sizeof bits);
-        counter->counts[bits >> 16][0]++;
+        counter->packed[bits >> 16][0] += ONE | (bits & 0xFFFFU);
     }
 }
 
-/* The sum of the private counts of a code, which become 0 again. */
-static uint64_t take(uint32_t *copies) {
-    uint64_t sum = 0;
+/* Adds what was counted of a code; the private counts become 0 again. */
+static void take(uint64_t *count, uint64_t *place, uint64_t *copies) {
     for (size_t k = 0; k < COPIES; k++) {
-        sum += copies[k];
+        *count += copies[k] / ONE;
+        *place += copies[k] % ONE;
         copies[k] = 0;
     }
-    return sum;
 }
 
 /* Moves the private counts of magnitudes first..last and of code 0, where zeros (so many of each
@@ -127,16 +135,18 @@ static void flush(tare_code_histogram *histogram, tare_code_counter *counter,
                   const uint32_t range[2], const uint64_t zeros[2]) {
     for (uint32_t half = 0; half < 2; half++) {
         uint64_t *to = histogram->counts + (size_t)half * TARE_CODE_MAGNITUDES;
-        uint32_t(*from)[COPIES] = counter->counts + (size_t)half * NEGATIVE;
-        to[0] += take(from[0]) - zeros[half];
+        uint64_t *places = histogram->places + (size_t)half * TARE_CODE_MAGNITUDES;
+        uint64_t(*from)[COPIES] = counter->packed + (size_t)half * NEGATIVE;
+        take(&to[0], &places[0], from[0]);
+        to[0] -= zeros[half];
         for (uint32_t m = range[0] > 0 ? range[0] : 1; m <= range[1]; m++) {
-            to[m] += take(from[m]);
+            take(&to[m], &places[m], from[m]);
         }
     }
     touch(histogram, range[0], range[1]);
 }
 
-/* At most 2^31 values, so that no private counter overflows. */
+/* At most MOST values. */
 static void add_many(tare_code_histogram *histogram, tare_code_counter *counter,
                      const float *values, size_t count) {
     uint32_t range[2] = {TARE_CODE_MAGNITUDES, 0};
@@ -166,13 +176,12 @@ static void add_many(tare_code_histogram *histogram, tare_code_counter *counter,
 
 void tare_code_histogram_add(tare_code_histogram *histogram, tare_code_counter *counter,
                              const float *values, size_t count) {
-    const size_t most = (size_t)1 << 31;
     if (count <= FEW) {
         add_each(histogram, values, count);
         return;
     }
-    for (size_t at = 0; at < count; at += most) {
-        add_many(histogram, counter, values + at, count - at < most ? count - at : most);
+    for (size_t at = 0; at < count; at += MOST) {
+        add_many(histogram, counter, values + at, count - at < MOST ? count - at : MOST);
     }
 }
 
@@ -182,6 +191,7 @@ void tare_code_histogram_add_codes(tare_code_histogram *histogram, const uint64_
         if (positive > 0 || negative > 0) {
             histogram->counts[m] += positive;
             histogram->counts[TARE_CODE_MAGNITUDES + m] += negative;
+            histogram->unplaced = true;
             touch(histogram, m, m);
         }
     }
@@ -192,9 +202,13 @@ void tare_code_histogram_merge(tare_code_histogram *into, const tare_code_histog
     into->nan += from->nan;
     into->positive_infinity += from->positive_infinity;
     into->negative_infinity += from->negative_infinity;
-    for (uint32_t m = from->first; m <= from->last; m++) {
-        into->counts[m] += from->counts[m];
-        into->counts[TARE_CODE_MAGNITUDES + m] += from->counts[TARE_CODE_MAGNITUDES + m];
+    into->unplaced = into->unplaced || from->unplaced;
+    for (size_t part = 0; part < 4; part++) {
+        uint64_t *to = into->counts + part * TARE_CODE_MAGNITUDES;
+        const uint64_t *counts = from->counts + part * TARE_CODE_MAGNITUDES;
+        for (uint32_t m = from->first; m <= from->last; m++) {
+            to[m] += counts[m];
+        }
     }
     if (from->first <= from->last) {
         touch(into, from->first, from->last);
@@ -205,13 +219,15 @@ bool tare_code_histogram_equal(const tare_code_histogram *a, const tare_code_his
     const uint32_t first = a->first < b->first ? a->first : b->first;
     const uint32_t last = a->last > b->last ? a->last : b->last;
     if (a->zeros != b->zeros || a->nan != b->nan || a->positive_infinity != b->positive_infinity ||
-        a->negative_infinity != b->negative_infinity) {
+        a->negative_infinity != b->negative_infinity || a->unplaced != b->unplaced) {
         return false;
     }
     for (uint32_t m = first; m <= last && m < TARE_CODE_MAGNITUDES; m++) {
-        if (a->counts[m] != b->counts[m] ||
-            a->counts[TARE_CODE_MAGNITUDES + m] != b->counts[TARE_CODE_MAGNITUDES + m]) {
-            return false;
+        for (size_t part = 0; part < (a->unplaced ? 2U : 4U); part++) {
+            const size_t at = part * TARE_CODE_MAGNITUDES + m;
+            if (a->counts[at] != b->counts[at]) {
+                return false;
+            }
         }
     }
     return true;
@@ -278,6 +294,7 @@ bool tare_code_walk_next(tare_code_bin *bin, tare_code_walk *walk) {
         const int64_t position = walk->position;
         walk->position++;
         bin->count = count_at(&walk->span, position);
+        bin->position = position;
         /* From the smallest negative to zero, and from zero to the smallest positive value. */
         if (position == -(int64_t)walk->span.histogram->first - 1) {
             walk->position = 0;

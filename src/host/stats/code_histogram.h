@@ -19,15 +19,18 @@
 /** Codes of finite magnitudes: 0 (denormals too small for another code) to 0x7F7F. */
 #define TARE_CODE_MAGNITUDES 0x7F80
 
-/** Counters of one histogram: those of positive values by magnitude, then those of negative ones.
- */
-#define TARE_CODE_COUNTERS   ((size_t)2 * TARE_CODE_MAGNITUDES)
+/** Counters of one histogram: those of positive values by magnitude, those of negative ones, and
+ * the places of both. */
+#define TARE_CODE_COUNTERS   ((size_t)4 * TARE_CODE_MAGNITUDES)
 
-/** Owns nothing. To store it, keep the scalars and counts[first..last] of both halves: all other
- * counters are 0. */
+/** Owns nothing. To store it, keep the scalars, and counts and places of first..last of both signs:
+ * all other counters are 0. */
 typedef struct tare_code_histogram {
     uint64_t zeros, nan, positive_infinity, negative_infinity;
     uint64_t *counts;     /**< TARE_CODE_COUNTERS of them, the caller's */
+    uint64_t *places;     /**< for each count the sum of what the codes leave of these values'
+                             patterns, the lower 16 bits: the second half of `counts` */
+    bool unplaced;        /**< something was counted without its place: places mean nothing */
     uint32_t first, last; /**< magnitudes that have occurred lie in between; first > last: none */
 } tare_code_histogram;
 
@@ -37,7 +40,7 @@ void tare_code_histogram_init(tare_code_histogram *histogram, uint64_t *counts);
 /** Forgets everything that was counted; touches only counters that are in use. */
 void tare_code_histogram_clear(tare_code_histogram *histogram);
 
-/** Private 32-bit counters of one thread (1 MiB), shared by all histograms it adds to. */
+/** Private counters of one thread (2 MiB), shared by all histograms it adds to. */
 typedef struct tare_code_counter tare_code_counter;
 
 TARE_MUST_CHECK tare_status tare_code_counter_new(tare_code_counter **out, tare_error *err);
@@ -53,7 +56,7 @@ void tare_code_histogram_add(tare_code_histogram *histogram, tare_code_counter *
                              const float *values, size_t count);
 
 /** Adds counts by code with the sign on top, 65536 of them; those of what is not finite must be 0.
- * Zeros are not among them. */
+ * Zeros are not among them. Nobody knows the places of these values. */
 void tare_code_histogram_add_codes(tare_code_histogram *histogram, const uint64_t *counts);
 
 /** Adds the counts of `from`; exact, in any order. */
@@ -73,7 +76,15 @@ void tare_code_edges(double *low, double *high, uint32_t magnitude);
 typedef struct tare_code_bin {
     double low, high; /**< values x with low <= x < high; for negative values low < x <= high */
     uint64_t count;
+    int64_t position; /**< in the walk */
 } tare_code_bin;
+
+/** Values that lie evenly in [low, high], or are all the same. */
+typedef struct tare_code_piece {
+    double low, high, count;
+} tare_code_piece;
+
+#define TARE_CODE_PIECES 3
 
 /** What to walk over. */
 typedef struct tare_code_span {
@@ -94,6 +105,14 @@ void tare_code_walk_init(tare_code_walk *walk, const tare_code_span *span);
 
 /** The next bin that is not empty; false at the end. */
 bool tare_code_walk_next(tare_code_bin *bin, tare_code_walk *walk);
+
+/**
+ * What the values of a bin of a walk over signed values are taken for; the return value is the
+ * number of pieces, which are in order of value and have the bin's count and, where places are
+ * known, its mean. Values that repeat are a piece of their own.
+ */
+size_t tare_code_bin_pieces(tare_code_piece pieces[TARE_CODE_PIECES], const tare_code_span *span,
+                            const tare_code_bin *bin);
 
 /** Number of bins that are not empty. */
 size_t tare_code_span_bins(const tare_code_span *span);

@@ -8,11 +8,12 @@
 
 static tare_status allocate(tare_error_curve *out, double **arrays, tare_arena *arena,
                             const tare_code_span *span, tare_error *err) {
-    *out = (tare_error_curve){.bins = tare_code_span_bins(span)};
+    const size_t most = TARE_CODE_PIECES * tare_code_span_bins(span) + 1;
+    *out = (tare_error_curve){0};
     for (size_t i = 0; i < 7; i++) {
-        arrays[i] = tare_arena_array(arena, out->bins + 1, sizeof(double));
+        arrays[i] = tare_arena_array(arena, most, sizeof(double));
         if (arrays[i] == NULL) {
-            return tare_fail_memory(err, (out->bins + 1) * sizeof(double), "an error curve");
+            return tare_fail_memory(err, most * sizeof(double), "an error curve");
         }
     }
     out->low = arrays[0];
@@ -25,6 +26,20 @@ static tare_status allocate(tare_error_curve *out, double **arrays, tare_arena *
     return TARE_OK;
 }
 
+static void append(tare_error_curve *out, double **arrays, const tare_code_piece *piece) {
+    const double middle = 0.5 * (piece->low + piece->high), width = piece->high - piece->low;
+    const double count = piece->count;
+    const size_t i = out->bins;
+    arrays[0][i] = piece->low;
+    arrays[1][i] = piece->high;
+    arrays[2][i] = count;
+    arrays[3][i + 1] = arrays[3][i] + count;
+    arrays[4][i + 1] = arrays[4][i] + count * middle;
+    arrays[5][i + 1] = arrays[5][i] + count * (middle * middle + width * width / 12.0);
+    out->total += count;
+    out->bins++;
+}
+
 tare_status tare_error_curve_init(tare_error_curve *out, tare_arena *arena,
                                   const tare_tensor_statistics *in, tare_error *err) {
     const tare_code_span span = tare_statistics_span(in, false);
@@ -34,16 +49,12 @@ tare_status tare_error_curve_init(tare_error_curve *out, tare_arena *arena,
 
     TARE_TRY(allocate(out, arrays, arena, &span, err));
     tare_code_walk_init(&walk, &span);
-    for (size_t i = 0; tare_code_walk_next(&bin, &walk); i++) {
-        const double count = (double)bin.count, middle = 0.5 * (bin.low + bin.high);
-        const double width = bin.high - bin.low;
-        arrays[0][i] = bin.low;
-        arrays[1][i] = bin.high;
-        arrays[2][i] = count;
-        arrays[3][i + 1] = arrays[3][i] + count;
-        arrays[4][i + 1] = arrays[4][i] + count * middle;
-        arrays[5][i + 1] = arrays[5][i] + count * (middle * middle + width * width / 12.0);
-        out->total += count;
+    while (tare_code_walk_next(&bin, &walk)) {
+        tare_code_piece pieces[TARE_CODE_PIECES];
+        const size_t count = tare_code_bin_pieces(pieces, &span, &bin);
+        for (size_t i = 0; i < count; i++) {
+            append(out, arrays, &pieces[i]);
+        }
     }
     return TARE_OK;
 }

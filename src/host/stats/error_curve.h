@@ -2,9 +2,10 @@
 /**
  * The squared error that a quantizer is expected to make, from a code histogram.
  *
- * Values are taken to lie evenly within their bin. Rounding costs the integral of the squared
- * distance to the nearest code, in closed form; clipping costs the squared distance to the end of
- * the grid, from moments of the tails. Within an error of 0.14 % that is what the data would give.
+ * Values are taken to lie in their bin as tare_code_bin_pieces() says. Rounding costs the integral
+ * of the squared distance to the nearest code, in closed form; clipping costs the squared distance
+ * to the end of the grid, from moments of the tails. Within an error of 0.14 % that is what the
+ * data would give.
  */
 #ifndef TARE_STATS_ERROR_CURVE_H
 #define TARE_STATS_ERROR_CURVE_H
@@ -17,7 +18,8 @@ typedef struct tare_grid {
     int zero, last;
 } tare_grid;
 
-/** The bins of a tensor in order of value, with running moments. Lives in an arena. */
+/** The bins of a tensor (more exactly, their pieces) in order of value, with running moments. Lives
+ * in an arena. */
 typedef struct tare_error_curve {
     size_t bins;
     double total;             /**< number of values */

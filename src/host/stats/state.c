@@ -90,7 +90,7 @@ static tare_status copy_points(tare_state *state, const tare_stat_point *points,
                                                     "the calibration state");
 }
 
-/* Half a megabyte each, but untouched zeros cost nothing until they are counted in. */
+/* A megabyte each, but untouched zeros cost nothing until they are counted in. */
 static tare_status new_histogram(tare_code_histogram *out, tare_error *err) {
     uint64_t *counts = calloc(TARE_CODE_COUNTERS, sizeof *counts);
     if (counts == NULL) {

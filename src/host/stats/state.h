@@ -6,7 +6,7 @@
  * and restarts, and of the backend that reduced them (exec/reduce.h): per-sample minimum and
  * maximum are keyed by the sample's id, every other field merges exactly (stats/field.h). Its size
  * is known before the run: 16 bytes per sample and tensor, 8 bytes per channel and thread, 40 more
- * per channel and per window sum where they are asked for, and for code histograms half a megabyte
+ * per channel and per window sum where they are asked for, and for code histograms a megabyte
  * of counters per tensor, of which only those in use take up memory.
  */
 #ifndef TARE_STATS_STATE_H

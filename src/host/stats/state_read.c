@@ -287,19 +287,31 @@ static tare_status read_field(reading *r, tare_field_index index, tare_error *er
                : fail_damaged(err, field->name, "holds what is no number");
 }
 
+/* The tensors of code histograms. */
+typedef struct code_tensors {
+    tare_tensor_bytes codes, places, spans;
+    bool has_places;
+} code_tensors;
+
 /* The codes of one sign, from `at` on; `at` moves behind them. */
-static tare_status read_span(tare_code_histogram *to, uint64_t *at, const tare_tensor_bytes *codes,
+static tare_status read_span(tare_code_histogram *to, uint64_t *at, const code_tensors *in,
                              const uint32_t span[2], size_t sign, tare_error *err) {
     uint64_t *counts = to->counts + sign * TARE_CODE_MAGNITUDES;
+    uint64_t *places = to->places + sign * TARE_CODE_MAGNITUDES;
     if (span[0] > span[1]) {
         return TARE_OK;
     }
-    if (span[1] >= TARE_CODE_MAGNITUDES || *at > codes->count ||
-        (uint64_t)span[1] - span[0] >= codes->count - *at) {
+    if (span[1] >= TARE_CODE_MAGNITUDES || *at > in->codes.count ||
+        (uint64_t)span[1] - span[0] >= in->codes.count - *at) {
         return fail_damaged(err, "codes.span", "holds an impossible code");
     }
     for (uint32_t k = span[0]; k <= span[1]; k++) {
-        counts[k] = tare_tensor_u64(codes, (*at)++);
+        counts[k] = tare_tensor_u64(&in->codes, *at);
+        places[k] = in->has_places ? tare_tensor_u64(&in->places, *at) : 0;
+        (*at)++;
+        if (places[k] / 0xFFFFU > counts[k]) {
+            return fail_damaged(err, "codes.place", "does not agree with the codes");
+        }
     }
     to->first = span[0] < to->first ? span[0] : to->first;
     to->last = span[1] > to->last ? span[1] : to->last;
@@ -308,22 +320,27 @@ static tare_status read_span(tare_code_histogram *to, uint64_t *at, const tare_t
 
 static tare_status read_codes(reading *r, tare_error *err) {
     const uint64_t span_shape[2] = {r->points, 4};
-    tare_tensor_bytes codes, spans;
+    code_tensors in = {.has_places = json_object_get(r->in->header, "codes.place") != NULL};
     uint64_t at = 0;
 
-    TARE_TRY(tare_safetensors_find(&codes, r->in, "codes", "U64", 1, err));
-    TARE_TRY(find(&spans, r, "codes.span", "U32", span_shape, err));
+    TARE_TRY(tare_safetensors_find(&in.codes, r->in, "codes", "U64", 1, err));
+    if (in.has_places) {
+        const uint64_t shape[2] = {in.codes.count, 0};
+        TARE_TRY(find(&in.places, r, "codes.place", "U64", shape, err));
+    }
+    TARE_TRY(find(&in.spans, r, "codes.span", "U32", span_shape, err));
     for (size_t i = 0; i < r->points; i++) {
         tare_code_histogram *to = &r->out->state->histograms[i];
         const tare_state_counts counts = tare_state_counts_of(r->out->state, i);
+        to->unplaced = !in.has_places;
         to->zeros = counts.zeros;
         to->nan = counts.nan;
         to->positive_infinity = counts.positive_infinity;
         to->negative_infinity = counts.negative_infinity;
         for (size_t sign = 0; sign < 2; sign++) {
-            const uint32_t span[2] = {tare_tensor_u32(&spans, i * 4 + sign * 2),
-                                      tare_tensor_u32(&spans, i * 4 + sign * 2 + 1)};
-            TARE_TRY(read_span(to, &at, &codes, span, sign, err));
+            const uint32_t span[2] = {tare_tensor_u32(&in.spans, i * 4 + sign * 2),
+                                      tare_tensor_u32(&in.spans, i * 4 + sign * 2 + 1)};
+            TARE_TRY(read_span(to, &at, &in, span, sign, err));
         }
         if (tare_code_histogram_finite(to) + to->nan + to->positive_infinity +
                 to->negative_infinity !=
@@ -331,7 +348,7 @@ static tare_status read_codes(reading *r, tare_error *err) {
             return fail_damaged(err, "counts", "does not agree with the codes");
         }
     }
-    return at == codes.count ? TARE_OK : fail_damaged(err, "codes", "has more than codes.span");
+    return at == in.codes.count ? TARE_OK : fail_damaged(err, "codes", "has more than codes.span");
 }
 
 static tare_status read_statistics(reading *r, tare_error *err) {

@@ -53,6 +53,29 @@ static void emit_code_counts(tare_tensor_sink *sink, const void *user) {
     }
 }
 
+static void emit_code_places(tare_tensor_sink *sink, const void *user) {
+    const writing *w = user;
+    for (size_t i = 0; i < w->state->point_count; i++) {
+        for (size_t sign = 0; sign < 2; sign++) {
+            const uint64_t *places = w->state->histograms[i].places + sign * TARE_CODE_MAGNITUDES;
+            const code_span span = w->spans[i][sign];
+            for (uint32_t k = span.first; k <= span.last; k++) {
+                tare_sink_u64(sink, places[k]);
+            }
+        }
+    }
+}
+
+/* Places are of all values or left out. */
+static bool has_places(const tare_state *state) {
+    for (size_t i = 0; i < state->point_count && state->histograms != NULL; i++) {
+        if (state->histograms[i].unplaced) {
+            return false;
+        }
+    }
+    return state->histograms != NULL;
+}
+
 static void emit_code_spans(tare_tensor_sink *sink, const void *user) {
     const writing *w = user;
     for (size_t i = 0; i < w->state->point_count; i++) {
@@ -261,6 +284,9 @@ static uint64_t code_count(const writing *w) {
     return count;
 }
 
+/* Beside what is collected (TARE_COLLECT_...): that the places of all values are known. */
+#define PLACES 0x100U
+
 /* A tensor of the file, and what must be collected for it to be there. */
 typedef struct planned {
     unsigned needs;
@@ -279,6 +305,7 @@ static tare_status write_tensors(const char *path, const writing *w, json_t *met
         {0, {"input.shape", "I64", 2, {inputs, 2 + TARE_MAX_RANK}, emit_input_shapes}},
         {0, plan_field(w, TARE_FIELD_COUNTS, emit_counts)},
         {TARE_COLLECT_CODES, {"codes", "U64", 1, {code_count(w), 0}, emit_code_counts}},
+        {PLACES, {"codes.place", "U64", 1, {code_count(w), 0}, emit_code_places}},
         {TARE_COLLECT_SUMS, plan_field(w, TARE_FIELD_CHANNEL_SUM, emit_channel_sum)},
         {TARE_COLLECT_WINDOWS, {"window.tensor", "U64", 1, {windows, 0}, emit_window_tensors}},
         {TARE_COLLECT_WINDOWS,
@@ -293,11 +320,12 @@ static tare_status write_tensors(const char *path, const writing *w, json_t *met
         {0, {"tensor.name", "U8", 1, {name_bytes(w, false), 0}, emit_points}},
         {0, {"input.name", "U8", 1, {input_bytes(w->identity), 0}, emit_inputs}},
     };
+    const unsigned there = w->state->collect | (has_places(w->state) ? PLACES : 0);
     tare_tensor_plan chosen[sizeof all / sizeof all[0]];
     tare_safetensors_plan plan = {.tensors = chosen, .metadata = metadata, .user = w};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        if ((all[i].needs & ~w->state->collect) == 0) {
+        if ((all[i].needs & ~there) == 0) {
             chosen[plan.count++] = all[i].plan;
         }
     }
