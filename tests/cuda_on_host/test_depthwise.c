@@ -6,6 +6,7 @@
 
 #include "cuda/kernels.h"
 #include "kernel_case.h"
+#include "on_device.h"
 #include "ops/attrs.h"
 
 /* Window and operands of a case; one spatial dim when size[1] is 0. */
@@ -151,7 +152,7 @@ static tare_status prepare_with(const tare_conv_attrs *attrs, const tare_desc *i
     const tare_kernel *row = &tare_cuda_depthwise_table.rows[0];
     const tare_tensor tensor = {.dtype = TARE_DTYPE_FLOAT, .data = weights};
     const tare_tensor *constants[] = {NULL, constant ? &tensor : NULL};
-    tare_device device = {.storage = TARE_DTYPE_FLOAT};
+    tare_device device = on_device(TARE_PRECISION_FP32);
     tare_error err = {.text = ""};
     tare_prepare prepare = {.device = &device,
                             .attrs = attrs,

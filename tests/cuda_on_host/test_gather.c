@@ -4,6 +4,7 @@
 
 #include "cuda/kernels.h"
 #include "kernel_case.h"
+#include "on_device.h"
 #include "ops/attrs.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -53,13 +54,12 @@ Test(cuda_gather, constant_indices) {
 
 /* What prepare says of one index into an axis of three elements; NULL: it is computed. */
 static tare_status prepare_with(const int64_t *index, tare_error *err) {
-    static const tare_device device = {.storage = TARE_DTYPE_FLOAT};
     const tare_kernel *row = &tare_cuda_gather_table.rows[0];
     const tare_tensor indices = {.dtype = TARE_DTYPE_INT64, .rank = 1, .dims = {1}, .data = index};
     const tare_tensor *constants[] = {NULL, index != NULL ? &indices : NULL};
     const tare_desc inputs[] = {OF(TARE_DTYPE_FLOAT, 3, 4), OF(TARE_DTYPE_INT64, 1)};
     const tare_desc output = OF(TARE_DTYPE_FLOAT, 1, 4);
-    tare_device opened = device;
+    tare_device opened = on_device(TARE_PRECISION_FP32);
     tare_prepare prepare = {.device = &opened,
                             .attrs = &first,
                             .input_count = 2,
