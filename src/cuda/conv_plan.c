@@ -87,9 +87,9 @@ static tare_status choose(tare_conv_plan *out, const tare_conv_maker *maker,
     TARE_TRY(tare_conv_graph_new(&graph, &out->scope, spec, out->fused, err));
     TARE_TRY(find_candidates(&found, &out->scope, spec, graph, out->fused, err));
     if (found.count > 1) {
+        const tare_conv_candidates measured = {found.plans, found.count, out->fused};
         pthread_mutex_lock(maker->measuring);
-        const tare_status status =
-            tare_conv_tune(&fastest, maker, spec, found.plans, found.count, out->fused, err);
+        const tare_status status = tare_conv_tune(&fastest, maker, spec, &measured, err);
         pthread_mutex_unlock(maker->measuring);
         TARE_TRY(status);
     }

@@ -30,11 +30,18 @@ TARE_MUST_CHECK tare_status tare_conv_plan_choose(tare_conv_plan *out, const tar
 
 void tare_conv_plan_release(tare_conv_plan *plan);
 
-/** Index of the fastest of `count` plans, each run a few times on memory of its own. Where memory
- * does not suffice for that it is 0. */
+/** Plans of one convolution to choose among. Borrowed. */
+typedef struct tare_conv_candidates {
+    const tare_cudnn_plan *plans;
+    size_t count;
+    bool fused; /**< they do the epilogue too */
+} tare_conv_candidates;
+
+/** Index of the fastest candidate, each run a few times on memory of its own. Where memory does not
+ * suffice for that it is 0. */
 TARE_MUST_CHECK tare_status tare_conv_tune(size_t *fastest, const tare_conv_maker *maker,
-                                           const tare_conv_spec *spec, const tare_cudnn_plan *plans,
-                                           size_t count, bool fused, tare_error *err);
+                                           const tare_conv_spec *spec,
+                                           const tare_conv_candidates *candidates, tare_error *err);
 
 /** The folder below `root` for the plans of a device, made if it is missing; NULL when memory runs
  * out. Free with free(). */

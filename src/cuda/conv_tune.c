@@ -54,8 +54,8 @@ static tare_status add_tensors(laboratory *lab, const tare_conv_spec *spec, bool
         return TARE_OK;
     }
     if (spec->bias) {
-        TARE_TRY(add_tensor(lab, TARE_CONV_ID_BIAS,
-                            (size_t)tare_conv_spec_channels(spec) * element, err));
+        TARE_TRY(add_tensor(lab, TARE_CONV_ID_BIAS, (size_t)tare_conv_spec_channels(spec) * element,
+                            err));
     }
     for (size_t i = 0; i < spec->epilogue_count; i++) {
         if (spec->epilogues[i].kind == TARE_EPILOGUE_ADD) {
@@ -144,19 +144,20 @@ static tare_status median_time(float *out, laboratory *lab, const tare_cudnn_pla
 }
 
 tare_status tare_conv_tune(size_t *fastest, const tare_conv_maker *maker,
-                           const tare_conv_spec *spec, const tare_cudnn_plan *plans, size_t count,
-                           bool fused, tare_error *err) {
+                           const tare_conv_spec *spec, const tare_conv_candidates *candidates,
+                           tare_error *err) {
+    const tare_cudnn_plan *plans = candidates->plans;
     laboratory lab = {.api = maker->device->api, .handle = maker->handle};
     float best = 0.0f;
     size_t workspace = 0;
     tare_status status;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < candidates->count; i++) {
         workspace = plans[i].workspace_bytes > workspace ? plans[i].workspace_bytes : workspace;
     }
     *fastest = 0;
-    TARE_TRY_DONE(status, open_laboratory(&lab, spec, fused, workspace, err));
-    for (size_t i = 0; i < count; i++) {
+    TARE_TRY_DONE(status, open_laboratory(&lab, spec, candidates->fused, workspace, err));
+    for (size_t i = 0; i < candidates->count; i++) {
         float time = 0.0f;
         TARE_TRY_DONE(status, median_time(&time, &lab, &plans[i], err));
         if (i == 0 || time < best) {

@@ -40,7 +40,7 @@ static tare_status reduce_part(extremes *out, const check *c, const tare_desc *d
 static bool are_close(extremes a, extremes b) {
     const float scale = fmaxf(fabsf(a.min), fabsf(a.max)) * TOLERANCE;
     if (!isfinite(scale) || !isfinite(b.min) || !isfinite(b.max)) {
-        return memcmp(&a, &b, sizeof a) == 0;
+        return a.min == b.min && a.max == b.max;
     }
     return fabsf(a.min - b.min) <= scale && fabsf(a.max - b.max) <= scale;
 }

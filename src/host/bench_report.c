@@ -51,8 +51,8 @@ static json_t *pack_side(const tare_bench_side *side, middle rate) {
         rate.median > 0.0
             ? batch * (side->session->device == NULL ? side->session->threads : 1) / rate.median
             : 0.0,
-        "rates", rates, "open_seconds", side->open_seconds, "plan_seconds",
-        side->plan_seconds, "first_batch_seconds", side->first_seconds, "planned_host_bytes",
+        "rates", rates, "open_seconds", side->open_seconds, "plan_seconds", side->plan_seconds,
+        "first_batch_seconds", side->first_seconds, "planned_host_bytes",
         (json_int_t)tare_session_bytes(side->session), "planned_device_bytes",
         (json_int_t)(side->session->device == NULL ? 0 : tare_session_device_bytes(side->session)));
 }

@@ -61,7 +61,7 @@ Test(device, opens_with_each_precision) {
         tare_device *device = opened((tare_precision)precision);
         tare_device_facts facts;
         f()->facts(&facts, device);
-        cr_assert_eq(facts.precision, precision);
+        cr_assert_eq(facts.precision, (tare_precision)precision);
         cr_assert_eq(facts.storage, storage[precision]);
         cr_assert_str_eq(facts.name, "Emulated device");
         cr_assert_gt(facts.memory_bytes, 0);
