@@ -399,9 +399,11 @@ void check_parameter(const void *parameter, size_t bytes) {
     for (size_t at = 0; at + sizeof(void *) <= bytes; at += sizeof(void *)) {
         const void *word;
         std::memcpy(&word, static_cast<const char *>(parameter) + at, sizeof word);
-        // A bool with what an address has left behind it looks like one.
-        const bool may_be_bool = (reinterpret_cast<uintptr_t>(word) & 0xfeU) == 0;
-        if (!may_be_bool && fake_memory_is_host(word)) {
+        // A bool or a 32-bit number looks like an address when its padding holds what one has left.
+        const uintptr_t bits = reinterpret_cast<uintptr_t>(word);
+        const bool may_be_bool = (bits & 0xfeU) == 0;
+        const bool may_be_number = (bits & 0xffffffffU) < 0x1000000U;
+        if (!may_be_bool && !may_be_number && fake_memory_is_host(word)) {
             host_address = word;
         }
     }
