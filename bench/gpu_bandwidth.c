@@ -167,15 +167,60 @@ static tare_status bench_statistics(bench *b, const char *name, uint64_t channel
                                 .sample_elements = b->bytes / 16 / tare_dtype_bytes(b->dtype),
                                 .channels = channels,
                                 .dtype = b->dtype,
-                                .histogram = histogram,
-                                .histogram_top = 8};
+                                .histogram = histogram};
     tare_status status = plan_statistics(&s, &tensor, err);
 
+    if (status == TARE_OK && histogram) { /* which finds the largest magnitudes */
+        status = tare_stats_reduce(&s.launch, b->queue->stream, err);
+    }
     if (status == TARE_OK) {
         status = report(b, &w, err);
     }
     for (size_t i = 0; i < COUNT(s.memory); i++) {
         tare_cuda_free(b->device, s.memory[i]);
+    }
+    return status;
+}
+
+typedef struct quantiles {
+    bench *b;
+    tare_quantile_launch launch;
+} quantiles;
+
+static tare_status run_quantiles(void *context, tare_error *err) {
+    const quantiles *q = (const quantiles *)context;
+    return tare_quantiles(&q->launch, q->b->queue->stream, err);
+}
+
+static tare_status bench_quantiles(bench *b, tare_error *err) {
+    const uint64_t samples = 16;
+    quantiles q = {.b = b,
+                   .launch = {.data = b->operands[0],
+                              .samples = samples,
+                              .elements = b->bytes / samples / tare_dtype_bytes(b->dtype),
+                              .dtype = b->dtype}};
+    tare_quantile_launch *l = &q.launch;
+    const work w = {"quantiles", b->bytes, run_quantiles, &q};
+    const size_t bytes[3] = {samples * TARE_QUANTILE_COUNTS * sizeof *l->counts,
+                             samples * sizeof *l->searches, samples * sizeof *l->pairs};
+    void *memory[COUNT(bytes)] = {NULL};
+    tare_status status = TARE_OK;
+
+    tare_quantile_plan(l, 1e-4);
+    for (size_t i = 0; i < COUNT(bytes) && status == TARE_OK; i++) {
+        status = tare_cuda_memory_new(&memory[i], b->device, bytes[i], err);
+        if (status == TARE_OK) {
+            status = tare_cuda_zero(b->queue, memory[i], bytes[i], err);
+        }
+    }
+    if (status == TARE_OK) {
+        l->counts = (uint64_t *)memory[0];
+        l->searches = (tare_quantile_search *)memory[1];
+        l->pairs = (tare_quantile_pairs *)memory[2];
+        status = report(b, &w, err);
+    }
+    for (size_t i = 0; i < COUNT(bytes); i++) {
+        tare_cuda_free(b->device, memory[i]);
     }
     return status;
 }
@@ -422,6 +467,7 @@ static tare_status bench_size(bench *b, tare_error *err) {
     TARE_TRY(bench_statistics(b, "range per tensor", 0, false, err));
     TARE_TRY(bench_statistics(b, "range per channel", CHANNELS, false, err));
     TARE_TRY(bench_statistics(b, "histogram", 0, true, err));
+    TARE_TRY(bench_quantiles(b, err));
     return bench_rows(b, err);
 }
 

@@ -343,10 +343,15 @@ typedef struct tare_calibrate_options {
                                default 1 of 1 */
     bool resume; /**< go on where an earlier run stopped: from its checkpoint or, without one, from
                     the finished state at the path, to which new samples are added */
-    double checkpoint_seconds; /**< time between checkpoints; default 30; 0: none */
-    bool ranges_only;          /**< leave out the code histograms, which most methods need, and
-                                  the sums that corrections of biases need */
-    const char *target;        /**< "openvino" (default) */
+    double checkpoint_seconds;        /**< time between checkpoints; default 30; 0: none */
+    const char *collect;              /**< what to collect: "all" (default) for every method and for
+                                         corrections of biases, or names separated by commas:
+                                         ranges (which are always there), codes (histograms, which most
+                                         methods need), quantiles, magnitudes and means (of each sample,
+                                         which some of NNCF's estimators need; the last two are not part
+                                         of all), sums and windows (for biases) */
+    double quantile;                  /**< p: quantiles are those of p and 1 - p; default 0.0001 */
+    const char *target;               /**< "openvino" (default) */
     const char *const *ignored_names; /**< as in tare_quantize_options; tensors are watched for
                                          quantizing with and without them */
     size_t ignored_name_count;
@@ -425,8 +430,8 @@ typedef struct tare_bench_options {
                        made, however long they take */
     const char *method;  /**< whose statistics are taken, as tare_quantize() takes them; NULL
                             (default): minmax */
-    const char *collect; /**< instead of a method: "ranges" or "all", what tare_calibrate() takes
-                            with and without ranges_only; NULL (default) */
+    const char *collect; /**< instead of a method: what tare_calibrate() takes with its option of
+                            this name, such as "ranges" or "all"; NULL (default) */
     const char *target;  /**< "openvino" (default) */
     bool layers;         /**< time each step of the plans, too */
 } tare_bench_options;

@@ -67,6 +67,20 @@ static tare_window_launch window_launch(const tare_collector *collector, size_t 
                                 .sums = (void *)(memory + plan->places.window_sums)};
 }
 
+static tare_quantile_launch quantile_launch(const tare_collector *collector, size_t slot,
+                                            size_t point) {
+    const tare_collector_plan *plan = &collector->plan;
+    const tare_collector_entry *entry = &plan->entries[point];
+    unsigned char *memory = slot_memory(collector, slot);
+    tare_quantile_pairs *pairs = (void *)(memory + plan->places.pairs);
+    tare_quantile_launch launch = entry->search;
+
+    launch.counts = (void *)(memory + plan->places.quantile_counts);
+    launch.searches = (void *)(memory + plan->places.searches);
+    launch.pairs = pairs + entry->first_pair;
+    return launch;
+}
+
 /* ---- life ---- */
 
 static tare_status upload(const tare_collector *collector, tare_queue *queue, tare_error *err) {
@@ -79,7 +93,8 @@ static tare_status upload(const tare_collector *collector, tare_queue *queue, ta
                                .to = collector->memory + plan->window_table,
                                .from = plan->windows,
                                .bytes = plan->window_count * sizeof *plan->windows};
-    /* Histograms start with 0; of the rest nothing unset is to be read in a batch that is padded.
+    /* Histograms and counters start with 0; of the rest nothing unset is to be read in a batch that
+     * is padded.
      */
     TARE_TRY(tare_cuda_zero(queue, collector->memory, (size_t)plan->device_bytes, err));
     TARE_TRY(tare_cuda_copy(queue, &tensors, err));
@@ -170,6 +185,12 @@ tare_status tare_cuda_collect(tare_collector *collector, tare_queue *queue,
     if (entry->codes) {
         TARE_TRY(tare_stats_codes_of(&stats, &part, queue->stream, err));
     }
+    if (entry->quantiles) {
+        tare_quantile_launch quantiles = quantile_launch(collector, what->slot, what->point);
+        quantiles.data = part.data;
+        quantiles.samples = part.samples;
+        TARE_TRY(tare_quantiles(&quantiles, queue->stream, err));
+    }
     for (size_t i = 0; i < entry->window_count; i++) {
         const tare_window_part window = {.tensor = &plan->windows[entry->first_window + i],
                                          .data = part.data,
@@ -198,6 +219,10 @@ tare_status tare_cuda_collect_end(tare_collector *collector, tare_queue *queue, 
          .to = results + plan->result_sums,
          .from = windows.sums,
          .bytes = (size_t)plan->window_totals.sums * sizeof(float)},
+        {.kind = TARE_COPY_TO_HOST,
+         .to = results + plan->result_pairs,
+         .from = slot_memory(collector, slot) + plan->places.pairs,
+         .bytes = (size_t)plan->pair_count * sizeof(tare_quantile_pairs)},
     };
 
     TARE_TRY(tare_stats_finish(&stats, queue->stream, err));
@@ -227,6 +252,7 @@ void tare_cuda_collect_result(tare_collect_result *out, tare_collector *collecto
     const tare_stats_record *found = (const void *)(results + plan->result_samples);
     const tare_reduce_channel *columns = (const void *)(results + plan->result_columns_at);
     const float *sums = (const void *)(results + plan->result_sums);
+    const tare_quantile_pairs *pairs = (const void *)(results + plan->result_pairs);
     tare_reduce_record *records =
         &collector->records[slot * (size_t)plan->totals.samples + tensor->first_sample];
     const float **pointers =
@@ -241,15 +267,17 @@ void tare_cuda_collect_result(tare_collect_result *out, tare_collector *collecto
     *out = (tare_collect_result){.records = records,
                                  .channels =
                                      tensor->channels > 0 ? columns + tensor->first_column : NULL,
+                                 .quantiles = entry->quantiles ? pairs + entry->first_pair : NULL,
                                  .windows = entry->window_count > 0 ? pointers : NULL};
 }
 
-tare_status tare_cuda_collect_codes(uint64_t *counts, tare_collector *collector, tare_queue *queue,
-                                    size_t point, tare_error *err) {
+tare_status tare_cuda_collect_codes(uint64_t *counts, uint32_t *top, tare_collector *collector,
+                                    tare_queue *queue, size_t point, tare_error *err) {
     const tare_collector_plan *plan = &collector->plan;
     const tare_stats_tensor *tensor = &plan->tensors[plan->entries[point].tensor];
     unsigned char *bins = collector->memory + plan->bins + tensor->first_bin * sizeof(uint64_t);
-    const size_t bytes = (size_t)TARE_COLLECT_CODE_COUNT * sizeof(uint64_t);
+    const size_t bytes = (size_t)TARE_STATS_HISTOGRAM * sizeof(uint64_t);
+    const uint64_t *found = (const void *)collector->pinned;
     const tare_copy copy = {
         .kind = TARE_COPY_TO_HOST, .to = collector->pinned, .from = bins, .bytes = bytes};
 
@@ -259,6 +287,7 @@ tare_status tare_cuda_collect_codes(uint64_t *counts, tare_collector *collector,
     TARE_TRY(tare_cuda_copy(queue, &copy, err));
     TARE_TRY(tare_cuda_zero(queue, bins, bytes, err));
     TARE_TRY(tare_cuda_wait(queue, err));
-    memcpy(counts, collector->pinned, bytes);
+    memcpy(counts, found, (size_t)TARE_STATS_CODES * sizeof *counts);
+    *top = (uint32_t)found[TARE_STATS_TOP];
     return TARE_OK;
 }

@@ -5,8 +5,8 @@
  *
  * Tables and results lie in one block of device memory, what goes to the host in one block of
  * pinned memory. collect() launches the first step of a value's statistics, collect_end() the
- * others for all values at once, so that a value costs one launch, and one more each for a code
- * histogram and for a window.
+ * others for all values at once, so that a value costs one launch, two more for a code histogram,
+ * four to six for quantiles, and one for each window.
  */
 #ifndef TARE_CUDA_COLLECTOR_H
 #define TARE_CUDA_COLLECTOR_H
@@ -28,8 +28,8 @@ TARE_MUST_CHECK tare_status tare_cuda_collect_end(tare_collector *collector, tar
                                                   size_t slot, tare_error *err);
 void tare_cuda_collect_result(tare_collect_result *out, tare_collector *collector, size_t slot,
                               size_t point);
-TARE_MUST_CHECK tare_status tare_cuda_collect_codes(uint64_t *counts, tare_collector *collector,
-                                                    tare_queue *queue, size_t point,
-                                                    tare_error *err);
+TARE_MUST_CHECK tare_status tare_cuda_collect_codes(uint64_t *counts, uint32_t *top,
+                                                    tare_collector *collector, tare_queue *queue,
+                                                    size_t point, tare_error *err);
 
 #endif

@@ -44,6 +44,11 @@ static tare_status check_point(const tare_collect_point *point, size_t index, ta
                          "statistics of point %zu: channels on axis %d of rank %d", index,
                          point->axis, desc->rank);
     }
+    if (point->quantiles && !(point->quantile >= 0.0 && point->quantile <= 0.5)) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "statistics of point %zu: quantile %g, expected 0 to 0.5", index,
+                         point->quantile);
+    }
     if (point->window_count > 0 && (point->axis != 1 || desc->rank < 3 || desc->rank > 4)) {
         return tare_fail(err, TARE_INVALID_ARGUMENT,
                          "statistics of point %zu: windows with channels on axis %d of rank %d, "
@@ -51,6 +56,20 @@ static tare_status check_point(const tare_collect_point *point, size_t index, ta
                          index, point->axis, desc->rank);
     }
     return TARE_OK;
+}
+
+static void plan_quantiles(tare_collector_plan *plan, tare_collector_entry *entry,
+                           const tare_collect_point *point) {
+    const uint64_t samples = (uint64_t)point->samples;
+
+    entry->search =
+        (tare_quantile_launch){.samples = samples,
+                               .elements = (uint64_t)tare_desc_count(&point->desc) / samples,
+                               .dtype = point->desc.dtype};
+    tare_quantile_plan(&entry->search, point->quantile);
+    entry->first_pair = plan->pair_count;
+    plan->pair_count += samples;
+    plan->most_searched = samples > plan->most_searched ? samples : plan->most_searched;
 }
 
 static tare_status window_tensor(tare_window_tensor *out, const tare_collect_point *point,
@@ -92,9 +111,13 @@ static tare_status add_point(tare_collector_plan *plan, size_t tensor,
                                     .window_count = point->window_count,
                                     .samples = (size_t)point->samples,
                                     .images = (size_t)(first / point->samples),
-                                    .codes = point->codes};
+                                    .codes = point->codes,
+                                    .quantiles = point->quantiles};
     if (point->channels || point->window_count > 0) {
         TARE_TRY(plan_move(entry, point, err));
+    }
+    if (point->quantiles) {
+        plan_quantiles(plan, entry, point);
     }
     plan->tensors[tensor] = (tare_stats_tensor){
         .samples = (uint64_t)point->samples,
@@ -102,8 +125,7 @@ static tare_status add_point(tare_collector_plan *plan, size_t tensor,
         .channels = point->channels ? (uint64_t)point->desc.dims[point->axis] : 0,
         .dtype = point->desc.dtype,
         .late = true,
-        .histogram = point->codes,
-        .histogram_top = TARE_COLLECTOR_TOP};
+        .histogram = point->codes};
     for (size_t i = 0; i < point->window_count; i++) {
         TARE_TRY(window_tensor(&plan->windows[plan->window_count++], point, &point->windows[i],
                                index, err));
@@ -128,28 +150,33 @@ static bool place_device(tare_collector_plan *plan, uint64_t moved_bytes) {
     const tare_window_totals *windows = &plan->window_totals;
     tare_collector_places *places = &plan->places;
     uint64_t at = 0, slot = 0;
-    const bool fit = place(&plan->tensor_table, &at, plan->count, sizeof *plan->tensors) &&
-                     place(&plan->window_table, &at, plan->window_count, sizeof *plan->windows) &&
-                     place(&plan->bins, &at, totals->bins, sizeof(uint64_t)) &&
-                     place(&places->counts, &slot, totals->items, sizeof(tare_stats_counts)) &&
-                     place(&places->partials, &slot, totals->partials, sizeof(tare_stats_column)) &&
-                     place(&places->columns, &slot, totals->columns, sizeof(tare_stats_column)) &&
-                     place(&places->samples, &slot, totals->samples, sizeof(tare_stats_record)) &&
-                     place(&places->window_partials, &slot, windows->partials, sizeof(float)) &&
-                     place(&places->window_sums, &slot, windows->sums, sizeof(float)) &&
-                     place(&places->moved, &slot, moved_bytes, 1) &&
-                     place(&plan->slot_bytes, &slot, 0, 1);
+    const bool fit =
+        place(&plan->tensor_table, &at, plan->count, sizeof *plan->tensors) &&
+        place(&plan->window_table, &at, plan->window_count, sizeof *plan->windows) &&
+        place(&plan->bins, &at, totals->bins, sizeof(uint64_t)) &&
+        place(&places->counts, &slot, totals->items, sizeof(tare_stats_counts)) &&
+        place(&places->partials, &slot, totals->partials, sizeof(tare_stats_column)) &&
+        place(&places->columns, &slot, totals->columns, sizeof(tare_stats_column)) &&
+        place(&places->samples, &slot, totals->samples, sizeof(tare_stats_record)) &&
+        place(&places->window_partials, &slot, windows->partials, sizeof(float)) &&
+        place(&places->window_sums, &slot, windows->sums, sizeof(float)) &&
+        place(&places->pairs, &slot, plan->pair_count, sizeof(tare_quantile_pairs)) &&
+        place(&places->quantile_counts, &slot, plan->most_searched,
+              TARE_QUANTILE_COUNTS * sizeof(uint64_t)) &&
+        place(&places->searches, &slot, plan->most_searched, sizeof(tare_quantile_search)) &&
+        place(&places->moved, &slot, moved_bytes, 1) && place(&plan->slot_bytes, &slot, 0, 1);
     return fit && place(&plan->first_slot, &at, plan->slot_bytes, plan->slots) &&
            place(&plan->device_bytes, &at, 0, 1);
 }
 
 static bool place_pinned(tare_collector_plan *plan) {
-    const uint64_t codes = plan->totals.bins > 0 ? TARE_COLLECT_CODE_COUNT : 0;
+    const uint64_t codes = plan->totals.bins > 0 ? TARE_STATS_HISTOGRAM : 0;
     uint64_t at = 0, slot = 0, first = 0;
     const bool fit =
         place(&plan->result_samples, &slot, plan->totals.samples, sizeof(tare_stats_record)) &&
         place(&plan->result_columns_at, &slot, plan->result_columns, sizeof(tare_stats_column)) &&
         place(&plan->result_sums, &slot, plan->window_totals.sums, sizeof(float)) &&
+        place(&plan->result_pairs, &slot, plan->pair_count, sizeof(tare_quantile_pairs)) &&
         place(&plan->result_bytes, &slot, 0, 1) && place(&first, &at, codes, sizeof(uint64_t));
     return fit && place(&plan->first_result, &at, plan->result_bytes, plan->slots) &&
            place(&plan->pinned_bytes, &at, 0, 1);

@@ -8,16 +8,14 @@
 #include "cuda/device.h"
 #include "cuda/move_plan.h"
 
-/** Magnitudes from 2^-16 to 2^8 are counted in shared memory, others are only slower. Most
- * activations lie there, pixels and probabilities too; results do not depend on it. */
-#define TARE_COLLECTOR_TOP 8
-
 /** A point and its places in the tables. */
 typedef struct tare_collector_entry {
     size_t tensor; /**< those with channels come first, so that their columns lie together */
     size_t first_window, window_count;
     size_t samples, images; /**< images: per sample */
-    bool codes;
+    bool codes, quantiles;
+    tare_quantile_launch search; /**< but for memory and the samples of a batch */
+    uint64_t first_pair;         /**< of its samples' quantiles */
     bool moved; /**< the channels are brought together, behind all rows in ONNX's order */
     tare_cuda_move move;
 } tare_collector_entry;
@@ -26,6 +24,8 @@ typedef struct tare_collector_entry {
 typedef struct tare_collector_places {
     uint64_t counts, partials, columns, samples; /**< of tare_stats_launch */
     uint64_t window_partials, window_sums;
+    uint64_t pairs, quantile_counts, searches; /**< of tare_quantile_launch; of the last two one
+                                                  for all points, as of the next */
     uint64_t moved;
 } tare_collector_places;
 
@@ -37,12 +37,14 @@ typedef struct tare_collector_plan {
     tare_stats_totals totals;
     tare_window_totals window_totals;
     uint64_t result_columns; /**< of points with channels */
+    uint64_t pair_count;     /**< of points with quantiles */
+    uint64_t most_searched;  /**< samples of such a point */
     /* Device memory: tables, bins, then the arrays of each slot. */
     uint64_t tensor_table, window_table, bins, first_slot, slot_bytes, device_bytes;
     tare_collector_places places; /**< within a slot */
-    /* Pinned memory: the counts of one histogram, then the results of each slot. */
+    /* Pinned memory: one histogram, then the results of each slot. */
     uint64_t first_result, result_bytes, pinned_bytes;
-    uint64_t result_samples, result_columns_at, result_sums; /**< within a slot */
+    uint64_t result_samples, result_columns_at, result_sums, result_pairs; /**< within a slot */
 } tare_collector_plan;
 
 /** Plans in `arena`. TARE_UNSUPPORTED for element types without statistics, TARE_INVALID_ARGUMENT

@@ -15,6 +15,7 @@ set(TARE_CUDA_KERNEL_FILES
   resize.cu
   softmax.cu
   stats_histogram.cu
+  stats_quantile.cu
   stats_range.cu
   stats_window.cu)
 

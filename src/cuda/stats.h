@@ -21,13 +21,21 @@
 extern "C" {
 #endif
 
+#include "exec/code.h"
+#include "exec/quantile.h"
 #include "exec/reduce.h"
 #include "ir/tensor.h"
 
-/** Bins of a code histogram: one per value of the top 16 bits of a float32 pattern. */
-#define TARE_STATS_CODES          65536
-/** Octaves below histogram_top whose bins are counted in shared memory; others are only slower. */
-#define TARE_STATS_WINDOW_OCTAVES 24
+/** A code histogram is TARE_STATS_HISTOGRAM 64-bit words, at first all 0: the counts of positive
+ * values by bin (exec/code.h), those of negative ones, the largest finite magnitudes (patterns) met
+ * so far of positive and of negative values, and the top that the bins are relative to. */
+#define TARE_STATS_CODES          (2U * TARE_CODE_BINS)
+#define TARE_STATS_LARGEST        TARE_STATS_CODES
+#define TARE_STATS_TOP            (TARE_STATS_CODES + 2U)
+#define TARE_STATS_HISTOGRAM      (TARE_STATS_CODES + 3U)
+/** Octaves, the top octave among them, whose bins may be counted in shared memory; others are only
+ * slower. */
+#define TARE_STATS_WINDOW_OCTAVES 24U
 
 /** How work is cut, without influence on results: bytes that a thread loads at once; threads along
  * a row times tiles side by side in a block; kernel columns that one pass over a row serves. */
@@ -68,8 +76,6 @@ typedef struct tare_stats_tensor {
     tare_dtype dtype;  /**< TARE_DTYPE_FLOAT, TARE_DTYPE_FLOAT16 or TARE_DTYPE_BFLOAT16 */
     bool late;         /**< data come with each part; `data` is not looked at */
     bool histogram;
-    int histogram_top; /**< magnitudes in [2^(top - TARE_STATS_WINDOW_OCTAVES), 2^top) are counted
-                          fast; -102 to 128 */
 
     uint64_t columns, full_rows, ragged; /**< ragged: elements of the short last row, or 0 */
     uint64_t tiles;
@@ -90,7 +96,7 @@ typedef struct tare_stats_totals {
                          channels the columns are TARE_STATS_FLAT_COLUMNS and mean nothing */
     uint64_t samples; /**< tare_stats_record: results; tensor, sample */
     uint64_t chunks;  /**< pieces of work of the histograms */
-    uint64_t bins;    /**< uint64_t: results, TARE_STATS_CODES for each tensor with a histogram */
+    uint64_t bins; /**< uint64_t: results, TARE_STATS_HISTOGRAM for each tensor with a histogram */
 } tare_stats_totals;
 
 /**
@@ -111,7 +117,8 @@ typedef struct tare_stats_launch {
     tare_stats_column *partials;
     tare_stats_column *columns;
     tare_stats_record *samples;
-    uint64_t *bins; /**< tare_stats_codes() adds to what they hold */
+    uint64_t *bins; /**< the first step raises the largest magnitudes, tare_stats_codes() adds to
+                       the counts that they hold */
 } tare_stats_launch;
 
 /** What the first step of a launch looks at, in items of work or chunks; for kernels. */
@@ -137,7 +144,7 @@ TARE_MUST_CHECK tare_status tare_stats_begin(const tare_stats_launch *launch,
 TARE_MUST_CHECK tare_status tare_stats_finish(const tare_stats_launch *launch, tare_stream stream,
                                               tare_error *err);
 
-/** As tare_stats_codes() for one tensor that wants a histogram. */
+/** As tare_stats_codes() for one tensor that wants a histogram, after tare_stats_begin(). */
 TARE_MUST_CHECK tare_status tare_stats_codes_of(const tare_stats_launch *launch,
                                                 const tare_stats_part *part, tare_stream stream,
                                                 tare_error *err);
@@ -146,9 +153,45 @@ TARE_MUST_CHECK tare_status tare_stats_codes_of(const tare_stats_launch *launch,
 TARE_MUST_CHECK tare_status tare_stats_reduce(const tare_stats_launch *launch, tare_stream stream,
                                               tare_error *err);
 
-/** Adds the tensors that want a histogram to `bins`: finite elements other than zero, by code. */
+/** Adds the tensors that want a histogram to `bins`: finite elements other than zero, by code. The
+ * first step has seen the same data before, and brought the largest magnitudes up to date: these
+ * are the only ones that bins need to know, so what comes out depends on the values alone. Calls
+ * that add to the same histogram go to one stream. */
 TARE_MUST_CHECK tare_status tare_stats_codes(const tare_stats_launch *launch, tare_stream stream,
                                              tare_error *err);
+
+/** Elements that are sought: the neighbours of the quantile p, those of 1 - p. */
+#define TARE_QUANTILE_RANKS  4U
+/** Values of as much of a pattern as one step looks at, and counters of a sample. */
+#define TARE_QUANTILE_DIGITS 2048U
+#define TARE_QUANTILE_COUNTS (TARE_QUANTILE_RANKS * TARE_QUANTILE_DIGITS)
+
+/** What is known of the elements that are sought in a sample. */
+typedef struct tare_quantile_search {
+    uint64_t ranks[TARE_QUANTILE_RANKS]; /**< among those that begin alike */
+    uint32_t prefixes[TARE_QUANTILE_RANKS];
+} tare_quantile_search;
+
+/** A tensor whose samples' quantiles are wanted. */
+typedef struct tare_quantile_launch {
+    const void *data;           /**< on the device, aligned to its element type */
+    uint64_t samples, elements; /**< elements: of a sample; both as in tare_stats_tensor */
+    tare_dtype dtype;
+    uint32_t max_blocks;
+    uint64_t ranks[TARE_QUANTILE_RANKS]; /**< tare_quantile_plan()'s */
+    uint64_t *counts;                    /**< [samples][TARE_QUANTILE_COUNTS]: scratch, 0 before and
+                                            after */
+    tare_quantile_search *searches;      /**< [samples]: scratch */
+    tare_quantile_pairs *pairs;          /**< [samples]: results */
+} tare_quantile_launch;
+
+/** Fills in the ranks of the quantiles p and 1 - p, 0 <= p <= 0.5, where samples are not empty. */
+void tare_quantile_plan(tare_quantile_launch *launch, double p);
+
+/** Fills `pairs`; any values for samples that hold NaN. Samples without elements are left alone.
+ * TARE_INVALID_ARGUMENT for data that are not aligned, TARE_BACKEND when a launch is refused. */
+TARE_MUST_CHECK tare_status tare_quantiles(const tare_quantile_launch *launch, tare_stream stream,
+                                           tare_error *err);
 
 /** The input of a two-dimensional convolution, channels innermost, and the convolution's window. */
 typedef struct tare_window_tensor {

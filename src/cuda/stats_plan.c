@@ -70,11 +70,6 @@ static tare_status check_tensor(const tare_stats_tensor *tensor, size_t index, t
                          index, (unsigned long long)tensor->channels,
                          (unsigned long long)tensor->sample_elements);
     }
-    if (tensor->histogram && (tensor->histogram_top > 128 || tensor->histogram_top < -102)) {
-        return tare_fail(err, TARE_INVALID_ARGUMENT,
-                         "statistics of tensor %zu: histogram_top is %d, expected -102 to 128",
-                         index, tensor->histogram_top);
-    }
     return tensor->late ? TARE_OK : check_data(tensor->data, elements, tensor->dtype, index, err);
 }
 
@@ -122,7 +117,7 @@ tare_status tare_stats_plan(tare_stats_totals *totals, tare_stats_tensor *tensor
             !add_product(&totals->samples, tensor->samples, 1) ||
             !add_product(&totals->chunks, tensor->histogram ? 1 : 0,
                          divide_up(elements, TARE_STATS_CHUNK)) ||
-            !add_product(&totals->bins, tensor->histogram ? 1 : 0, TARE_STATS_CODES)) {
+            !add_product(&totals->bins, tensor->histogram ? 1 : 0, TARE_STATS_HISTOGRAM)) {
             return tare_fail(err, TARE_INVALID_ARGUMENT,
                              "statistics of tensor %zu: the scratch memory of %llu samples of %llu "
                              "columns exceeds 64 bits",
@@ -131,6 +126,17 @@ tare_status tare_stats_plan(tare_stats_totals *totals, tare_stats_tensor *tensor
         }
     }
     return TARE_OK;
+}
+
+void tare_quantile_plan(tare_quantile_launch *launch, double p) {
+    if (launch->elements > 0) {
+        const tare_quantile_place low = tare_quantile_find(p, launch->elements);
+        const tare_quantile_place high = tare_quantile_find(1.0 - p, launch->elements);
+        launch->ranks[0] = low.index;
+        launch->ranks[1] = low.next;
+        launch->ranks[2] = high.index;
+        launch->ranks[3] = high.next;
+    }
 }
 
 static bool between_1_and_max(uint32_t value) {

@@ -190,9 +190,11 @@ __device__ float lanes_sum(const float *lanes, unsigned stride) {
            ((lanes[4 * stride] + lanes[5 * stride]) + (lanes[6 * stride] + lanes[7 * stride]));
 }
 
+// The columns of the item's tiles, and the largest magnitudes among those of this thread.
 template <typename E>
-__device__ void store_tile(const tare_stats_launch &launch, const tare_stats_tensor &tensor,
-                           const place &here, const extremes<E> &seen, float *shared) {
+__device__ void store_tile(const tare_stats_launch &launch, uint32_t (&largest)[2],
+                           const tare_stats_tensor &tensor, const place &here,
+                           const extremes<E> &seen, float *shared) {
     constexpr unsigned stride = LANE_STRIDE(E::width), plane = TARE_STATS_LANES * stride;
 #pragma unroll
     for (int v = 0; v < E::width; v++) {
@@ -203,6 +205,7 @@ __device__ void store_tile(const tare_stats_launch &launch, const tare_stats_ten
         shared[2 * plane + at] = seen.sum[v];
     }
     __syncthreads();
+    largest[0] = largest[1] = 0;
     const unsigned v = threadIdx.x / POSITIONS, position = threadIdx.x % POSITIONS;
     const uint64_t tile = tile_at(tensor, here, position);
     const uint64_t column = column_at(tensor, here, position, E::width) + v;
@@ -216,43 +219,61 @@ __device__ void store_tile(const tare_stats_launch &launch, const tare_stats_ten
         }
         launch.partials[tensor.first_partial +
                         (here.sample * tensor.tiles + tile) * tensor.columns + column] = out;
+        largest[0] = out.max > 0.0F ? __float_as_uint(out.max) : 0;
+        largest[1] = out.min < 0.0F ? __float_as_uint(out.min) & TARE_MAGNITUDE : 0;
     }
 }
 
-// The counters of a block. `shared` has a place for each warp.
-__device__ void store_counts(tare_stats_counts *out, const tare_stats_counts &mine,
-                             tare_stats_counts *shared) {
-    tare_stats_counts warp;
-    warp.zeros = __reduce_add_sync(0xffffffffU, mine.zeros);
-    warp.nan = __reduce_add_sync(0xffffffffU, mine.nan);
-    warp.positive_infinity = __reduce_add_sync(0xffffffffU, mine.positive_infinity);
-    warp.negative_infinity = __reduce_add_sync(0xffffffffU, mine.negative_infinity);
+// What an item leaves for the whole sample, and for the tensor's histogram.
+struct item_part {
+    tare_stats_counts counts;
+    uint32_t largest[2]; // finite magnitudes of positive and of negative values
+};
+
+// The item's counters, and its largest magnitudes if there is a histogram. `shared` has a place for
+// each warp.
+__device__ void store_part(tare_stats_counts *out, unsigned long long *histogram,
+                           const item_part &mine, item_part *shared) {
+    item_part warp;
+    warp.counts.zeros = __reduce_add_sync(0xffffffffU, mine.counts.zeros);
+    warp.counts.nan = __reduce_add_sync(0xffffffffU, mine.counts.nan);
+    warp.counts.positive_infinity = __reduce_add_sync(0xffffffffU, mine.counts.positive_infinity);
+    warp.counts.negative_infinity = __reduce_add_sync(0xffffffffU, mine.counts.negative_infinity);
+    warp.largest[0] = __reduce_max_sync(0xffffffffU, mine.largest[0]);
+    warp.largest[1] = __reduce_max_sync(0xffffffffU, mine.largest[1]);
     if (threadIdx.x % 32 == 0) {
         shared[threadIdx.x / 32] = warp;
     }
     __syncthreads();
     if (threadIdx.x == 0) {
-        tare_stats_counts block = shared[0];
+        item_part block = shared[0];
         for (unsigned i = 1; i < THREADS / 32; i++) {
-            block.zeros += shared[i].zeros;
-            block.nan += shared[i].nan;
-            block.positive_infinity += shared[i].positive_infinity;
-            block.negative_infinity += shared[i].negative_infinity;
+            block.counts.zeros += shared[i].counts.zeros;
+            block.counts.nan += shared[i].counts.nan;
+            block.counts.positive_infinity += shared[i].counts.positive_infinity;
+            block.counts.negative_infinity += shared[i].counts.negative_infinity;
+            block.largest[0] = max(block.largest[0], shared[i].largest[0]);
+            block.largest[1] = max(block.largest[1], shared[i].largest[1]);
         }
-        *out = block;
+        *out = block.counts;
+        if (histogram != nullptr) {
+            atomicMax(&histogram[TARE_STATS_LARGEST], block.largest[0]);
+            atomicMax(&histogram[TARE_STATS_LARGEST + 1], block.largest[1]);
+        }
     }
 }
 
 template <typename E>
-__device__ tare_stats_counts reduce_item(const tare_stats_launch &launch,
-                                         const tare_stats_tensor &tensor, const void *data,
-                                         uint64_t item, float *shared) {
+__device__ item_part reduce_item(const tare_stats_launch &launch, const tare_stats_tensor &tensor,
+                                 const void *data, uint64_t item, float *shared) {
     const place here = find_place(tensor, item - tensor.first_item);
     extremes<E> seen;
+    item_part part;
     seen.clear();
     add_tile(seen, tensor, data, here);
-    store_tile(launch, tensor, here, seen, shared);
-    return {seen.zeros, seen.rare & 1023U, seen.rare >> 10 & 1023U, seen.rare >> 20};
+    store_tile(launch, part.largest, tensor, here, seen, shared);
+    part.counts = {seen.zeros, seen.rare & 1023U, seen.rare >> 10 & 1023U, seen.rare >> 20};
+    return part;
 }
 
 } // namespace
@@ -260,7 +281,7 @@ __device__ tare_stats_counts reduce_item(const tare_stats_launch &launch,
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_PROCESSOR)
     tare_stats_tiles(const tare_stats_launch launch, const tare_stats_span span) {
     TARE_SHARED(float, lanes, 3 * TARE_STATS_LANES * LANE_STRIDE(MAX_WIDTH));
-    TARE_SHARED(tare_stats_counts, warps, THREADS / 32);
+    TARE_SHARED(item_part, warps, THREADS / 32);
     uint32_t index = 0;
     uint64_t next = 0; // the first item behind those of tensor `index`
     for (uint64_t item = span.first + blockIdx.x; item < span.end; item += gridDim.x) {
@@ -271,16 +292,20 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_PROCESSOR)
         }
         const tare_stats_tensor &tensor = launch.tensors[index];
         const void *data = span.data != nullptr ? span.data : tensor.data;
-        tare_stats_counts counts;
+        item_part part;
         if (tensor.dtype == TARE_DTYPE_FLOAT) {
-            counts = reduce_item<tare_element_float>(launch, tensor, data, item, lanes);
+            part = reduce_item<tare_element_float>(launch, tensor, data, item, lanes);
         } else if (tensor.dtype == TARE_DTYPE_FLOAT16) {
-            counts = reduce_item<tare_element_half>(launch, tensor, data, item, lanes);
+            part = reduce_item<tare_element_half>(launch, tensor, data, item, lanes);
         } else {
-            counts = reduce_item<tare_element_bfloat>(launch, tensor, data, item, lanes);
+            part = reduce_item<tare_element_bfloat>(launch, tensor, data, item, lanes);
         }
         // Its barrier also keeps the next item from writing to `lanes` while this one's are read.
-        store_counts(&launch.counts[item], counts, warps);
+        store_part(&launch.counts[item],
+                   tensor.histogram
+                       ? reinterpret_cast<unsigned long long *>(launch.bins) + tensor.first_bin
+                       : nullptr,
+                   part, warps);
     }
 }
 

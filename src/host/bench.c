@@ -53,12 +53,8 @@ static tare_status choose_statistics(measuring *m, tare_error *err) {
         m->collect = m->method.collect;
         return TARE_OK;
     }
-    if (strcmp(collect, "ranges") != 0 && strcmp(collect, "all") != 0) {
-        return tare_fail(err, TARE_INVALID_ARGUMENT,
-                         "there is nothing called '%s' to collect; known: ranges, all", collect);
-    }
-    m->collect = strcmp(collect, "all") == 0 ? TARE_COLLECT_ALL : TARE_COLLECT_RANGES;
-    return TARE_OK;
+    m->method.options.number = TARE_NNCF_PROBABILITY;
+    return tare_collect_parse(&m->collect, collect, ',', err);
 }
 
 /* A sample is run again and again: it is never through. */
@@ -78,6 +74,7 @@ static const tare_bench_way *way_of(const tare_session *session) {
 static tare_status place(measuring *m, tare_error *err) {
     const tare_feed *feed = &m->inputs.feed;
     m->q.collect = m->collect;
+    m->q.quantile = m->method.options.number;
     return m->options->collect == NULL
                ? tare_quantization_place(&m->q, m->model, feed->shapes, feed->shape_count,
                                          &m->placement, err)
@@ -91,7 +88,7 @@ static tare_status plan_calibration(measuring *m, tare_error *err) {
     TARE_TRY(place(m, err));
     /* Both sides have to fit at once. */
     m->q.session.facts.free_bytes /= 2;
-    size.spec = tare_calibration_spec(&m->q, m->collect);
+    size.spec = tare_calibration_spec(&m->q);
     TARE_TRY(tare_calibration_plan(&m->q, &m->inputs.feed, &size, &m->options->run, err));
     /* Every thread of the CPU has a sample of its own in the state. */
     if ((uint64_t)m->q.session.threads > size.samples) {

@@ -7,12 +7,17 @@
 
 #include "base/file.h"
 #include "calibration.h"
+#include "stats/nncf_set.h"
 
 #define CHECKPOINT_SECONDS 30.0
 
 TARE_API void tare_calibrate_options_init(tare_calibrate_options *options) {
-    *options = (tare_calibrate_options){
-        .shard = 1, .shards = 1, .checkpoint_seconds = CHECKPOINT_SECONDS, .target = "openvino"};
+    *options = (tare_calibrate_options){.shard = 1,
+                                        .shards = 1,
+                                        .checkpoint_seconds = CHECKPOINT_SECONDS,
+                                        .collect = "all",
+                                        .quantile = TARE_NNCF_PROBABILITY,
+                                        .target = "openvino"};
     tare_run_options_init(&options->run);
 }
 
@@ -45,7 +50,7 @@ static bool exists(const char *path) {
     return stat(path, &info) == 0;
 }
 
-static tare_status check_options(const calibrating *k, tare_error *err) {
+static tare_status check_options(calibrating *k, tare_error *err) {
     const tare_calibrate_options *options = k->options;
     if (options->shard < 1 || options->shard > options->shards) {
         return tare_fail(err, TARE_INVALID_ARGUMENT, "there is no shard %llu of %llu",
@@ -55,6 +60,12 @@ static tare_status check_options(const calibrating *k, tare_error *err) {
         return tare_fail(err, TARE_INVALID_ARGUMENT,
                          "'%s' is the checkpoint of an unfinished run; resume it or remove it",
                          k->partial);
+    }
+    TARE_TRY(tare_collect_parse(&k->q.collect, options->collect, ',', err));
+    k->q.quantile = options->quantile;
+    if (!(options->quantile >= 0.0 && options->quantile <= 0.5)) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT, "the quantile %g is not from 0 to 0.5",
+                         options->quantile);
     }
     return tare_output_check(k->path, err);
 }
@@ -235,17 +246,15 @@ static tare_status run_samples(calibrating *k, tare_run_summary *summary, tare_e
 /* Everything after the data are open: place, resume, plan, run, write. */
 static tare_status calibrate(calibrating *k, const tare_model *model, tare_error *err) {
     const tare_quantize_options placement = placement_options(k->options);
-    const unsigned collect = k->options->ranges_only ? TARE_COLLECT_RANGES : TARE_COLLECT_ALL;
     tare_run_summary summary = {0};
     tare_calibration_size size;
 
     TARE_TRY(choose_shard(k, err));
-    k->q.collect = collect;
     TARE_TRY(tare_quantization_watch(&k->q, model, k->feed.shapes, k->feed.shape_count, &placement,
                                      err));
     TARE_TRY(tare_calibration_identify(&k->identity, &k->q.arena, model, &k->feed, err));
     k->identity.precision = tare_session_precision(&k->q.session);
-    size.spec = tare_calibration_spec(&k->q, collect);
+    size.spec = tare_calibration_spec(&k->q);
     TARE_TRY(read_earlier(k, &size.spec, err));
     if (k->earlier.state != NULL) {
         TARE_TRY(leave_out_kept(k, err));

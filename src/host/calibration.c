@@ -74,9 +74,9 @@ static tare_status record_reduced(void *user, const tare_turn *turn, const tare_
     return tare_state_record_result(c->lanes[turn->lane], &result, err);
 }
 
-static void record_codes(void *user, size_t value_id, const uint64_t *counts) {
+static void record_codes(void *user, size_t value_id, const uint64_t *counts, uint32_t top) {
     const tare_calibration *c = user;
-    tare_state_record_codes(c->state, c->q->point_of_value[value_id], counts);
+    tare_state_record_codes(c->state, c->q->point_of_value[value_id], counts, top);
 }
 
 /* A quantized tensor that does not depend on the inputs was folded: its contents stand in the
@@ -132,9 +132,11 @@ static void save_checkpoint(void *user) {
     c->checkpoint(c->user, c->state);
 }
 
-tare_state_spec tare_calibration_spec(const tare_quantization *q, unsigned collect) {
-    return (tare_state_spec){
-        .points = q->points, .point_count = q->point_count, .collect = collect};
+tare_state_spec tare_calibration_spec(const tare_quantization *q) {
+    return (tare_state_spec){.points = q->points,
+                             .point_count = q->point_count,
+                             .collect = q->collect,
+                             .quantile = q->quantile};
 }
 
 /* What a device has to collect: the points, and inputs without one, which are only checked. */
@@ -147,6 +149,12 @@ static tare_status list_points(tare_session_limits *limits, tare_quantization *q
     if (points == NULL) {
         return tare_fail_memory(err, most * sizeof *points, "the statistic points");
     }
+    if (q->session.device != NULL &&
+        (spec->collect & (TARE_COLLECT_MAGNITUDES | TARE_COLLECT_MEANS)) != 0) {
+        return tare_fail(err, TARE_UNSUPPORTED,
+                         "quantiles of magnitudes and means of samples are collected on the CPU "
+                         "only; choose the device 'cpu'");
+    }
     for (size_t i = 0; i < q->point_count; i++) {
         const tare_stat_point *point = &q->points[i];
         const bool windows = (spec->collect & TARE_COLLECT_WINDOWS) != 0;
@@ -155,6 +163,8 @@ static tare_status list_points(tare_session_limits *limits, tare_quantization *q
                                  .axis = point->channels > 0 ? point->axis : 1,
                                  .channels = point->channels > 0,
                                  .codes = (spec->collect & TARE_COLLECT_CODES) != 0,
+                                 .quantiles = (spec->collect & TARE_COLLECT_QUANTILES) != 0,
+                                 .quantile = spec->quantile,
                                  .windows = windows ? point->windows : NULL,
                                  .window_count = windows ? point->window_count : 0};
     }
@@ -249,8 +259,7 @@ static bool has_overflowed(const tare_calibration *c) {
 /* Makes everything anew for a higher precision. */
 static tare_status raise_precision(tare_calibration *c, const tare_feed *feed,
                                    const tare_run_options *run, tare_error *err) {
-    const tare_state_spec own = tare_state_spec_of(c->state);
-    const tare_calibration_size size = {.spec = tare_calibration_spec(c->q, own.collect),
+    const tare_calibration_size size = {.spec = tare_calibration_spec(c->q),
                                         .samples = feed->count};
     release_lanes(c);
     tare_state_free(c->state);

@@ -27,7 +27,7 @@ typedef struct tare_calibration {
 void tare_calibration_release(tare_calibration *c);
 
 /** What a quantization asks of a state. Borrowed. */
-tare_state_spec tare_calibration_spec(const tare_quantization *q, unsigned collect);
+tare_state_spec tare_calibration_spec(const tare_quantization *q);
 
 /** How large a state is going to be. */
 typedef struct tare_calibration_size {

@@ -175,9 +175,10 @@ tare_status tare_device_lane_pass_codes(tare_device_lane *lane, tare_error *err)
     const tare_session_collection *collection = &lane->session->collection;
     for (size_t i = 0; i < collection->count && lane->next > 0; i++) {
         if (collection->points[i].codes) {
-            TARE_TRY(lane->functions->collect_codes(lane->codes, lane->collector,
+            uint32_t top = 0;
+            TARE_TRY(lane->functions->collect_codes(lane->codes, &top, lane->collector,
                                                     tare_execution_queue(lane->execution), i, err));
-            lane->job->codes(lane->job->user, collection->values[i], lane->codes);
+            lane->job->codes(lane->job->user, collection->values[i], lane->codes, top);
         }
     }
     return TARE_OK;

@@ -37,7 +37,7 @@ typedef struct tare_job {
     /** Device: how often each code occurred in a value since the last call, for those whose codes
      * the session collects. Called from one thread before a pause and at the end, with every sample
      * through. */
-    void (*codes)(void *user, size_t value_id, const uint64_t *counts);
+    void (*codes)(void *user, size_t value_id, const uint64_t *counts, uint32_t top);
     /** The sample is through; outputs can be read from turn->execution. */
     tare_status (*done)(void *user, const tare_turn *turn, tare_error *err);
     bool reads_outputs; /**< done() does that */

@@ -98,6 +98,8 @@ static tare_status begin(quantizing *z, const tare_model *model, const char *pat
     *z = (quantizing){.model = model, .options = options};
     TARE_TRY(tare_quantization_init(&z->q, options, err));
     TARE_TRY(tare_range_method_find(&z->method, options->method, err));
+    z->q.collect = z->method.collect;
+    z->q.quantile = z->method.options.number;
     TARE_TRY(tare_report_new(&z->report, err));
     return tare_output_check(path, err);
 }
@@ -130,7 +132,7 @@ static void end(quantizing *z, tare_report **report, tare_status status) {
 /* Everything after the placement: plan, run, choose, insert, write. */
 static tare_status quantize_placed(quantizing *z, const tare_feed *feed, const char *path,
                                    tare_error *err) {
-    const tare_calibration_size size = {.spec = tare_calibration_spec(&z->q, z->method.collect),
+    const tare_calibration_size size = {.spec = tare_calibration_spec(&z->q),
                                         .samples = feed->count};
     const tare_run_options *run = &z->options->run;
     tare_calibration c = {.q = &z->q};

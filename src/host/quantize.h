@@ -15,7 +15,8 @@ typedef struct tare_quantization {
     tare_session session;    /**< a clone of it that is executed */
     tare_arena arena;
     tare_quantizer_setup setup;
-    unsigned collect;        /**< bits of a state's: what tare_quantization_watch() is to serve */
+    unsigned collect;        /**< what a state is to hold: bits of TARE_COLLECT_... */
+    double quantile;         /**< and of which p it has the quantiles of samples */
     tare_stat_point *points; /**< one per watched tensor, in the order of the graph's values */
     size_t point_count;
     size_t *point_of_setup; /**< per point of the setup: index into points; SIZE_MAX: a weight */

@@ -15,12 +15,12 @@ tare_status tare_range_method_find(tare_range_method *out, const char *text, tar
             return TARE_OK;
         }
     }
-    status = tare_estimator_find(&out->estimator, &out->number, tare_estimators, text, err);
+    status = tare_estimator_find(&out->estimator, &out->options, tare_estimators, text, err);
     if (status == TARE_NOT_FOUND) {
         tare_error_prepend(err, "besides '%s' ", tare_methods[0]->name);
     }
     TARE_TRY(status);
-    out->collect = out->estimator->needs_histogram ? TARE_COLLECT_CODES : TARE_COLLECT_RANGES;
+    out->collect = tare_estimator_needs(out->estimator, &out->options);
     return TARE_OK;
 }
 
@@ -34,24 +34,33 @@ typedef struct choosing {
 /* What the state knows of a tensor, in the estimators' form. */
 static tare_status gather_statistics(tare_tensor_statistics *out, tare_arena *arena,
                                      const tare_state *state, size_t point, tare_error *err) {
+    const unsigned collect = tare_state_spec_of(state).collect;
     const size_t samples = (size_t)tare_state_sample_count(state);
-    float *min = tare_arena_array(arena, samples, sizeof *min);
-    float *max = tare_arena_array(arena, samples, sizeof *max);
+    float *columns[TARE_SAMPLE_COLUMN_COUNT] = {NULL};
 
     *out = (tare_tensor_statistics){.tensor = tare_state_point(state, point)->tensor,
                                     .histogram = tare_state_codes(state, point),
                                     .min = INFINITY,
-                                    .max = -INFINITY,
-                                    .sample_min = min,
-                                    .sample_max = max};
-    if (min == NULL || max == NULL) {
-        return tare_fail_memory(err, samples * sizeof *min, "the ranges of samples");
+                                    .max = -INFINITY};
+    for (size_t c = 0; c < TARE_SAMPLE_COLUMN_COUNT; c++) {
+        if ((tare_sample_column_infos[c].needs & ~collect) == 0) {
+            columns[c] = tare_arena_array(arena, samples, sizeof *columns[c]);
+            if (columns[c] == NULL) {
+                return tare_fail_memory(err, samples * sizeof *columns[c], "numbers of samples");
+            }
+            out->samples[c] = columns[c];
+        }
     }
     for (size_t i = 0; i < samples; i++) {
-        const size_t k = out->sample_count;
-        if (tare_state_sample_range(&min[k], &max[k], state, point, i)) {
-            out->min = fminf(out->min, min[k]);
-            out->max = fmaxf(out->max, max[k]);
+        tare_sample_numbers numbers;
+        if (tare_state_sample_numbers(&numbers, state, point, i)) {
+            out->min = fminf(out->min, numbers.of[TARE_SAMPLE_MIN]);
+            out->max = fmaxf(out->max, numbers.of[TARE_SAMPLE_MAX]);
+            for (size_t c = 0; c < TARE_SAMPLE_COLUMN_COUNT; c++) {
+                if (columns[c] != NULL) {
+                    columns[c][out->sample_count] = numbers.of[c];
+                }
+            }
             out->sample_count++;
         }
     }
@@ -62,7 +71,8 @@ static tare_status estimate(tare_range *range, tare_range_choice *choice, const 
                             size_t point, const tare_quantizer_point *quantizer, tare_error *err) {
     const tare_estimate_options options = {.magnitude = quantizer->uses_abs_max,
                                            .narrow = quantizer->config.narrow,
-                                           .number = c->method->number};
+                                           .number = c->method->options.number,
+                                           .set = c->method->options.set};
     tare_tensor_statistics statistics;
     tare_estimate found;
     tare_arena scratch;
@@ -129,6 +139,26 @@ static tare_status choose(tare_activation_range *out, tare_range_choice *choice,
     return TARE_OK;
 }
 
+static tare_status check_fields(const tare_state *state, const tare_range_method *method,
+                                tare_error *err) {
+    const tare_state_spec spec = tare_state_spec_of(state);
+    char own[TARE_COLLECT_TEXT_BYTES], needed[TARE_COLLECT_TEXT_BYTES];
+
+    if ((method->collect & ~spec.collect) != 0) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "it has the fields '%s', method '%s' needs '%s'",
+                         tare_collect_text(own, spec.collect), method->text,
+                         tare_collect_text(needed, method->collect));
+    }
+    if (tare_sample_uses_quantile(method->collect) && spec.quantile != method->options.number) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "its samples' quantiles are those of p = %g, method '%s' needs p = %g; "
+                         "calibrate with this one, or choose the other",
+                         spec.quantile, method->text, method->options.number);
+    }
+    return TARE_OK;
+}
+
 tare_status tare_ranges_choose(tare_range_set *out, tare_quantization *q, const tare_state *state,
                                const tare_range_method *method, tare_error *err) {
     const choosing c = {.arena = &q->arena, .state = state, .method = method};
@@ -139,10 +169,7 @@ tare_status tare_ranges_choose(tare_range_set *out, tare_quantization *q, const 
     if (out->ranges == NULL || out->choices == NULL) {
         return tare_fail_memory(err, count * sizeof *out->ranges, "the ranges");
     }
-    if ((method->collect & ~tare_state_spec_of(state).collect) != 0) {
-        return tare_fail(err, TARE_INVALID_ARGUMENT,
-                         "it has no code histograms, which method '%s' needs", method->text);
-    }
+    TARE_TRY(check_fields(state, method, err));
     for (size_t i = 0; i < count; i++) {
         if (q->setup.points[i].kind == TARE_POINT_ACTIVATION) {
             TARE_TRY(choose(&out->ranges[i], &out->choices[i], &c, &q->setup.points[i], err));

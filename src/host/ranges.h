@@ -12,7 +12,7 @@ typedef struct tare_range_method {
     const tare_method *method;       /**< or NULL */
     const tare_estimator *estimator; /**< or NULL */
     const char *text;                /**< borrowed */
-    double number;                   /**< for the estimator */
+    tare_estimate_options options;   /**< number and set of the estimator */
     unsigned collect;                /**< what the state must hold */
 } tare_range_method;
 

@@ -106,7 +106,8 @@ bool tare_session_assume_shape(tare_input_shape *shape, tare_text *reason, const
 typedef struct tare_session_point {
     size_t value;
     int axis; /**< of the channels */
-    bool channels, codes;
+    bool channels, codes, quantiles;
+    double quantile; /**< p */
     const tare_collect_window *windows;
     size_t window_count;
 } tare_session_point;

@@ -107,6 +107,8 @@ static tare_status list_collection(tare_session *session, const tare_session_lim
                                     .axis = from->axis,
                                     .channels = from->channels,
                                     .codes = from->codes,
+                                    .quantiles = from->quantiles,
+                                    .quantile = from->quantile,
                                     .windows = from->windows,
                                     .window_count = from->window_count};
         if (tare_plan_watched_desc(&point.desc, session->plan, from->value)) {

@@ -10,12 +10,13 @@ static tare_status describe_identity(tare_report *report, const tare_state_file 
                                      tare_error *err) {
     const tare_state_identity *identity = &file->identity;
     const tare_state_spec spec = tare_state_spec_of(file->state);
+    char fields[TARE_COLLECT_TEXT_BYTES];
     json_t *inputs = json_array();
-    json_t *json =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "version", TARE_STATE_VERSION, "tool",
-                  file->tool, "model", identity->model, "preprocess", identity->preprocess,
-                  "precision", identity->precision, "fields", tare_state_fields_text(spec.collect),
-                  "codes", (spec.collect & TARE_COLLECT_CODES) != 0, "inputs", inputs);
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "version",
+                             TARE_STATE_VERSION, "tool", file->tool, "model", identity->model,
+                             "preprocess", identity->preprocess, "precision", identity->precision,
+                             "fields", tare_collect_text(fields, spec.collect), "codes",
+                             (spec.collect & TARE_COLLECT_CODES) != 0, "inputs", inputs);
     char dims[TARE_DIMS_TEXT_BYTES];
     tare_text *text = &report->text;
 
@@ -70,10 +71,10 @@ static tensor_summary summarise(const tare_state *state, size_t point) {
         .min = INFINITY, .max = -INFINITY, .counts = tare_state_counts_of(state, point)};
 
     for (uint64_t i = 0; i < tare_state_sample_count(state); i++) {
-        const tare_sample_record *record = tare_state_record_at(state, point, i);
-        if (record->elements > 0) {
-            all.min = fmin(all.min, (double)record->min);
-            all.max = fmax(all.max, (double)record->max);
+        tare_sample_numbers numbers;
+        if (tare_state_sample_numbers(&numbers, state, point, i)) {
+            all.min = fmin(all.min, (double)numbers.of[TARE_SAMPLE_MIN]);
+            all.max = fmax(all.max, (double)numbers.of[TARE_SAMPLE_MAX]);
         }
     }
     return all;
@@ -146,11 +147,17 @@ static void describe_tensor(tare_text *text, const tare_stat_point *point,
 }
 
 static tare_status describe_tensors(tare_report *report, const tare_state *state, tare_error *err) {
-    const size_t count = tare_state_point_count(state);
+    const tare_state_spec spec = tare_state_spec_of(state);
+    const size_t count = spec.point_count;
+    char fields[TARE_COLLECT_TEXT_BYTES];
     json_t *list = json_array();
 
-    tare_text_add(&report->text, "tensors: %zu, with %s\n", count,
-                  tare_state_fields_text(tare_state_spec_of(state).collect));
+    tare_text_add(&report->text, "tensors: %zu, with %s", count,
+                  tare_collect_text(fields, spec.collect));
+    if (tare_sample_uses_quantile(spec.collect)) {
+        tare_text_add(&report->text, ", quantile %g", spec.quantile);
+    }
+    tare_text_add(&report->text, "\n");
     for (size_t i = 0; i < count; i++) {
         const tensor_summary all = summarise(state, i);
         (void)json_array_append_new(list, tensor_json(state, i, &all));

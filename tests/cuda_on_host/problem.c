@@ -44,6 +44,7 @@ const tensor_case problem_cases[] = {
     {F16, 2, 90, 0, 0, FILL_NEGATIVE_ZERO},
     {F32, 1, 64 * 256 * 2, 0, 0, FILL_HUGE},
     {F32, 1, 4 * 256 * 40 + 4 * 3, 4, 0, FILL_MIXED},
+    {F32, 8, 64 * 256, 0, 0, FILL_RISING},
 };
 const size_t problem_case_count = sizeof problem_cases / sizeof problem_cases[0];
 
@@ -53,8 +54,9 @@ static uint32_t draw(uint64_t *state) {
     return (uint32_t)(*state >> 32);
 }
 
-/* Float32 patterns; the 16-bit types take what their own layouts make of it. */
-static uint32_t pattern(problem_kind fill, uint64_t *state) {
+/* Float32 patterns; the 16-bit types take what their own layouts make of it. `octave` rises from 0
+ * to 31 in the course of the elements. */
+static uint32_t pattern(problem_kind fill, uint64_t *state, uint32_t octave) {
     static const uint32_t special[] = {0x7fc00000, 0xffc00001, 0x7f800001, 0x7f800000, 0xff800000,
                                        0x00000001, 0x80000001, 0x007fffff, 0x00012345, 0x80000000,
                                        0x00000000, 0x7f7fffff, 0xff7fffff, 0x3f800000, 0xbf900000};
@@ -65,6 +67,8 @@ static uint32_t pattern(problem_kind fill, uint64_t *state) {
         return choice % 3 == 0 ? special[random % 15] : (random & 0x807fffffU) | 0x3f000000U;
     case FILL_HUGE:
         return (random & 0x80000000U) | 0x7f7fff00U;
+    case FILL_RISING:
+        return (random & (octave < 24 ? 0x807fffffU : 0x007fffffU)) | (100U + octave) << 23;
     case FILL_NAN:
         return 0x7fc00000U | (random & 0x803fffffU);
     case FILL_NEGATIVE_ZERO:
@@ -102,7 +106,7 @@ problem_data problem_fill(tare_dtype dtype, uint64_t elements, size_t offset, pr
     at = (unsigned char *)out.memory + before;
     out.data = at;
     for (uint64_t i = 0; i < elements; i++, at += bytes) {
-        const uint32_t bits = pattern(fill, &state);
+        const uint32_t bits = pattern(fill, &state, (uint32_t)(i * 32 / elements));
         const uint16_t narrow = dtype == F16 ? half_pattern(bits) : (uint16_t)(bits >> 16);
         memcpy(at, bytes == 4 ? (const void *)&bits : (const void *)&narrow, bytes);
     }
@@ -131,7 +135,7 @@ static void *filled(uint64_t count, size_t bytes, int byte) {
     return memset(memory, byte, count * bytes);
 }
 
-static void problem_init(problem *p, const tensor_case *cases, size_t count, int histogram_top) {
+static void problem_init(problem *p, const tensor_case *cases, size_t count) {
     tare_error err;
 
     *p = (problem){.count = count};
@@ -146,8 +150,7 @@ static void problem_init(problem *p, const tensor_case *cases, size_t count, int
                                             .sample_elements = c->sample_elements,
                                             .channels = c->channels,
                                             .dtype = c->dtype,
-                                            .histogram = i % 4 != 1,
-                                            .histogram_top = histogram_top};
+                                            .histogram = i % 4 != 1};
     }
     if (tare_stats_plan(&p->launch.totals, p->tensors, count, &err) != TARE_OK) {
         abort();
@@ -266,7 +269,7 @@ verdict problem_reduce(const tensor_case *cases, size_t count, emulator_settings
     verdict out;
     tare_error err = {.code = TARE_OK};
 
-    problem_init(&p, cases, count, 8);
+    problem_init(&p, cases, count);
     p.launch.max_blocks = max_blocks;
     emulator_set(settings);
     launch = on_device_launch(&p);
@@ -280,33 +283,147 @@ verdict problem_reduce(const tensor_case *cases, size_t count, emulator_settings
     return out;
 }
 
+/* The histogram of tensor `i`, to which its first `first` samples were added, then the first
+ * `first` + 1, up to the first `last`. */
+static bool same_codes(verdict *out, const problem *p, size_t i, uint64_t first, uint64_t last) {
+    const tare_stats_tensor *tensor = &p->tensors[i];
+    const uint64_t *got = p->launch.bins + tensor->first_bin;
+    const uint32_t top = reference_top(tensor, last);
+    uint64_t *wanted = filled(TARE_STATS_CODES, sizeof *wanted, 0);
+    bool same = same_count(out, i, last, "top", got[TARE_STATS_TOP], top);
+
+    for (uint64_t samples = first; samples <= last; samples++) {
+        reference_codes(wanted, tensor, samples, top);
+    }
+    for (unsigned code = 0; code < TARE_STATS_CODES && same; code++) {
+        char what[32];
+        snprintf(what, sizeof what, "bin %u", code);
+        same = same_count(out, i, last, what, got[code], wanted[code]);
+    }
+    free(wanted);
+    return same;
+}
+
 verdict problem_codes(const tensor_case *cases, size_t count, emulator_settings settings,
-                      uint32_t max_blocks, int histogram_top) {
+                      uint32_t max_blocks) {
     problem p;
     tare_stats_launch launch;
     verdict out;
     tare_error err = {.code = TARE_OK};
+    tare_status status;
 
-    problem_init(&p, cases, count, histogram_top);
+    problem_init(&p, cases, count);
     p.launch.max_blocks = max_blocks;
     emulator_set(settings);
     launch = on_device_launch(&p);
-    went_well(&out, tare_stats_codes(&launch, NULL, &err), &err);
+    status = tare_stats_reduce(&launch, NULL, &err);
+    if (status == TARE_OK) {
+        status = tare_stats_codes(&launch, NULL, &err);
+    }
+    went_well(&out, status, &err);
     for (size_t i = 0; i < count && out.right; i++) {
-        const uint64_t *got = p.launch.bins + p.tensors[i].first_bin;
-        uint64_t *wanted = filled(TARE_STATS_CODES, sizeof *wanted, 0);
-        if (p.tensors[i].histogram) {
-            reference_codes(wanted, &p.tensors[i]);
-        }
-        for (unsigned code = 0; code < TARE_STATS_CODES && out.right && p.tensors[i].histogram;
-             code++) {
-            char what[32];
-            snprintf(what, sizeof what, "bin %04x", code);
-            out.right = same_count(&out, i, 0, what, got[code], wanted[code]);
-        }
-        free(wanted);
+        out.right = !p.tensors[i].histogram ||
+                    same_codes(&out, &p, i, p.tensors[i].samples, p.tensors[i].samples);
     }
     problem_release(&p);
+    return out;
+}
+
+verdict problem_codes_in_parts(const tensor_case *cases, size_t count, emulator_settings settings,
+                               uint32_t max_blocks) {
+    problem p;
+    tare_stats_launch launch;
+    verdict out;
+    tare_error err = {.code = TARE_OK};
+    tare_status status = TARE_OK;
+
+    problem_init(&p, cases, count);
+    p.launch.max_blocks = max_blocks;
+    emulator_set(settings);
+    launch = on_device_launch(&p);
+    for (size_t i = 0; i < count; i++) {
+        for (uint64_t k = 1; k <= p.tensors[i].samples && p.tensors[i].histogram; k++) {
+            const tare_stats_part part = {&p.tensors[i], p.table[i].data, k};
+            if (status == TARE_OK) {
+                status = tare_stats_begin(&launch, &part, NULL, &err);
+            }
+            if (status == TARE_OK) {
+                status = tare_stats_codes_of(&launch, &part, NULL, &err);
+            }
+        }
+    }
+    went_well(&out, status, &err);
+    for (size_t i = 0; i < count && out.right; i++) {
+        out.right = !p.tensors[i].histogram || same_codes(&out, &p, i, 1, p.tensors[i].samples);
+    }
+    problem_release(&p);
+    return out;
+}
+
+static bool holds_nan(const tensor_case *c, const unsigned char *sample) {
+    bool found = false;
+    for (uint64_t i = 0; i < c->sample_elements; i++) {
+        const float x = reference_element(c->dtype, sample, i);
+        found = found || x != x;
+    }
+    return found;
+}
+
+static bool same_pairs(verdict *out, const tensor_case *c, const unsigned char *data,
+                       const tare_quantile_pairs *got, double p) {
+    const uint64_t bytes = c->sample_elements * tare_dtype_bytes(c->dtype);
+    bool same = true;
+    for (uint64_t s = 0; s < c->samples && same; s++) {
+        tare_quantile_pairs wanted;
+        if (c->sample_elements == 0 || holds_nan(c, data + s * bytes)) {
+            continue;
+        }
+        wanted = reference_quantiles(c->dtype, data + s * bytes, c->sample_elements, p);
+        for (int i = 0; i < 2; i++) {
+            same = same && same_float(out, 0, s, "low", got[s].low[i], wanted.low[i]) &&
+                   same_float(out, 0, s, "high", got[s].high[i], wanted.high[i]);
+        }
+    }
+    return same;
+}
+
+verdict problem_quantiles(const tensor_case *c, double p, emulator_settings settings,
+                          uint32_t max_blocks) {
+    const uint64_t counts = c->samples * TARE_QUANTILE_COUNTS;
+    problem_data data = problem_fill(c->dtype, c->samples * c->sample_elements, c->offset, c->fill);
+    tare_quantile_launch launch = {.samples = c->samples,
+                                   .elements = c->sample_elements,
+                                   .dtype = c->dtype,
+                                   .max_blocks = max_blocks,
+                                   .counts = filled(counts, sizeof *launch.counts, 0),
+                                   .searches = filled(c->samples, sizeof *launch.searches, 0xff),
+                                   .pairs = filled(c->samples, sizeof *launch.pairs, 0xff)};
+    tare_quantile_launch there;
+    verdict out;
+    tare_error err = {.code = TARE_OK};
+    tare_status status;
+
+    tare_quantile_plan(&launch, p);
+    emulator_set(settings);
+    there = launch;
+    there.data =
+        on_device_in(data.data, c->samples * c->sample_elements * tare_dtype_bytes(c->dtype));
+    there.counts = on_device_out(launch.counts, counts * sizeof *launch.counts);
+    there.searches = on_device_in(launch.searches, c->samples * sizeof *launch.searches);
+    there.pairs = on_device_out(launch.pairs, c->samples * sizeof *launch.pairs);
+    status = tare_quantiles(&there, NULL, &err);
+    if (status == TARE_OK) {
+        status = tare_quantiles(&there, NULL, &err);
+    }
+    out.right = went_well(&out, status, &err) && same_pairs(&out, c, data.data, launch.pairs, p);
+    for (uint64_t i = 0; i < counts && out.right; i++) {
+        out.right = same_count(&out, 0, i / TARE_QUANTILE_COUNTS, "what is left of a counter",
+                               launch.counts[i], 0);
+    }
+    free(launch.counts);
+    free(launch.searches);
+    free(launch.pairs);
+    problem_free(&data);
     return out;
 }
 

@@ -3,6 +3,7 @@
 #include "reference.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 uint32_t reference_bits(float value) {
@@ -135,13 +136,49 @@ void reference_reduce(tare_stats_record *record, tare_stats_column *columns,
     }
 }
 
-void reference_codes(uint64_t *bins, const tare_stats_tensor *tensor) {
-    for (uint64_t i = 0; i < tensor->samples * tensor->sample_elements; i++) {
+uint32_t reference_top(const tare_stats_tensor *tensor, uint64_t samples) {
+    uint32_t top = 0;
+    for (uint64_t i = 0; i < samples * tensor->sample_elements; i++) {
         const float x = reference_element(tensor->dtype, tensor->data, i);
         if (is_finite(x) && x != 0.0F) {
-            bins[reference_bits(x) >> 16]++;
+            const uint32_t asked = tare_code_top(reference_bits(x) & 0x7fffffffU);
+            top = asked > top ? asked : top;
         }
     }
+    return top;
+}
+
+void reference_codes(uint64_t *bins, const tare_stats_tensor *tensor, uint64_t samples,
+                     uint32_t top) {
+    for (uint64_t i = 0; i < samples * tensor->sample_elements; i++) {
+        const float x = reference_element(tensor->dtype, tensor->data, i);
+        if (is_finite(x) && x != 0.0F) {
+            const uint32_t bin = tare_code_of(reference_bits(x) & 0x7fffffffU, top);
+            bins[(x < 0.0F ? TARE_CODE_BINS : 0) + bin]++;
+        }
+    }
+}
+
+static int compare(const void *a, const void *b) {
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+tare_quantile_pairs reference_quantiles(tare_dtype dtype, const void *sample, uint64_t elements,
+                                        double p) {
+    const tare_quantile_place low = tare_quantile_find(p, elements);
+    const tare_quantile_place high = tare_quantile_find(1.0 - p, elements);
+    float *sorted = malloc(elements * sizeof *sorted);
+    tare_quantile_pairs out;
+
+    for (uint64_t i = 0; i < elements; i++) {
+        sorted[i] = plain(reference_element(dtype, sample, i));
+    }
+    qsort(sorted, elements, sizeof *sorted, compare);
+    out = (tare_quantile_pairs){{sorted[low.index], sorted[low.next]},
+                                {sorted[high.index], sorted[high.next]}};
+    free(sorted);
+    return out;
 }
 
 /* The element that output `out` meets with kernel position `tap`; -1 in the padding. */

@@ -14,7 +14,8 @@
 #include "reference.h"
 #include "stats/state_file.h"
 
-#define SLOTS 2
+#define SLOTS    2
+#define QUANTILE 0.01 /* of states */
 
 static const tare_device_functions *functions(void) {
     return tare_backend_cuda.device;
@@ -34,18 +35,26 @@ static const tare_collect_window row_window = {
 
 /* Batches of 4 samples; one of them has two images each, one is a batch of scalars. */
 static const tare_collect_point points[] = {
-    {{.rank = 4, .dims = {4, 24, 9, 7}, .layout = LAST}, 4, 1, true, true, windows, 2},
-    {{.rank = 4, .dims = {4, 3, 9, 7}, .layout = PLAIN}, 4, 1, true, false, windows, 1},
-    {{.rank = 4, .dims = {4, 5, 17, 3}, .layout = PLAIN}, 4, 0, false, true, NULL, 0},
-    {{.rank = 3, .dims = {4, 37, 48}, .layout = PLAIN}, 4, 2, true, true, NULL, 0},
-    {{.rank = 3, .dims = {4, 37, 11}, .layout = LAST}, 4, 2, true, false, NULL, 0},
-    {{.rank = 3, .dims = {4, 6, 20}, .layout = LAST}, 4, 1, true, true, &row_window, 1},
-    {{.rank = 2, .dims = {4, 130}, .layout = PLAIN}, 4, 1, true, true, NULL, 0},
-    {{.rank = 4, .dims = {8, 16, 20, 20}, .layout = LAST}, 4, 1, true, false, NULL, 0},
-    {{.rank = 4, .dims = {8, 3, 9, 7}, .layout = PLAIN}, 4, 1, true, false, windows, 2},
-    {{.rank = 1, .dims = {4}, .layout = PLAIN}, 4, 0, false, true, NULL, 0},
-    {{.rank = 4, .dims = {4, 2, 0, 3}, .layout = PLAIN}, 4, 1, true, true, NULL, 0},
-    {{.rank = 4, .dims = {4, 4, 5, 6}, .layout = PLAIN}, 4, 2, true, false, NULL, 0},
+    {{.rank = 4, .dims = {4, 24, 9, 7}, .layout = LAST}, 4, 1, true, true, true, 0.01, windows, 2},
+    {{.rank = 4, .dims = {4, 3, 9, 7}, .layout = PLAIN}, 4, 1, true, false, true, 0, windows, 1},
+    {{.rank = 4, .dims = {4, 5, 17, 3}, .layout = PLAIN}, 4, 0, false, true, true, 0.5, NULL, 0},
+    {{.rank = 3, .dims = {4, 37, 48}, .layout = PLAIN}, 4, 2, true, true, true, 0.001, NULL, 0},
+    {{.rank = 3, .dims = {4, 37, 11}, .layout = LAST}, 4, 2, true, false, false, 0, NULL, 0},
+    {{.rank = 3, .dims = {4, 6, 20}, .layout = LAST}, 4, 1, true, true, true, 0.1, &row_window, 1},
+    {{.rank = 2, .dims = {4, 130}, .layout = PLAIN}, 4, 1, true, true, true, 0.02, NULL, 0},
+    {{.rank = 4, .dims = {8, 16, 20, 20}, .layout = LAST}, 4, 1, true, false, true, 0.3, NULL, 0},
+    {{.rank = 4, .dims = {8, 3, 9, 7}, .layout = PLAIN},
+     4,
+     1,
+     true,
+     false,
+     true,
+     0.0001,
+     windows,
+     2},
+    {{.rank = 1, .dims = {4}, .layout = PLAIN}, 4, 0, false, true, true, 0.2, NULL, 0},
+    {{.rank = 4, .dims = {4, 2, 0, 3}, .layout = PLAIN}, 4, 1, true, true, true, 0.1, NULL, 0},
+    {{.rank = 4, .dims = {4, 4, 5, 6}, .layout = PLAIN}, 4, 2, true, false, true, 0.05, NULL, 0},
 };
 #define POINTS (sizeof points / sizeof points[0])
 
@@ -54,7 +63,8 @@ static uint32_t draw(uint64_t *state) {
     return (uint32_t)(*state >> 32);
 }
 
-/* Finite numbers of all magnitudes, zeros of both signs and, where asked for, all else. */
+/* Finite numbers of many magnitudes, with larger ones from seed 100 on, zeros of both signs and,
+ * where asked for, all else. */
 static void fill(void *to, tare_dtype dtype, size_t count, bool special, uint64_t seed) {
     static const uint16_t halves[] = {0x7c00, 0xfc00, 0x7e00, 0x0001, 0x8001, 0x8000, 0x0000};
     static const uint32_t floats[] = {0x7f800000, 0xff800000, 0x7fc00001, 0x00000001,
@@ -62,8 +72,10 @@ static void fill(void *to, tare_dtype dtype, size_t count, bool special, uint64_
     uint64_t state = seed * 91 + 7;
     for (size_t i = 0; i < count; i++) {
         const uint32_t random = draw(&state), choice = draw(&state);
-        uint16_t half = (uint16_t)((random & 0x83ffU) | (5U + choice / 16 % 18) << 10);
-        uint32_t bits = (random & 0x807fffffU) | (105U + choice / 16 % 30) << 23;
+        uint16_t half =
+            (uint16_t)((random & 0x83ffU) | (5U + choice / 16 % (seed < 100 ? 10 : 18)) << 10);
+        uint32_t bits = (random & 0x807fffffU) | (105U + choice / 16 % (seed < 100 ? 20 : 30))
+                                                     << 23;
         if (choice % 4 == 0) {
             half = (uint16_t)(random & 0x8000U);
             bits = random & 0x80000000U;
@@ -216,14 +228,47 @@ static void check_sample(const tare_collect_point *point, const tare_collect_res
     free(wanted);
 }
 
+/* NaN and infinities: nobody asks for the quantiles of such a sample. */
+static void check_quantiles(const tare_collect_point *point, const tare_collect_result *found,
+                            const void *data, size_t sample) {
+    const size_t count = (size_t)(tare_desc_count(&point->desc) / point->samples);
+    const unsigned char *first = data;
+    const tare_reduce_record *record = &found->records[sample];
+    tare_quantile_pairs wanted;
+
+    cr_assert_eq(found->quantiles == NULL, !point->quantiles);
+    if (!point->quantiles || count == 0 || record->nan > 0 || record->positive_infinity > 0 ||
+        record->negative_infinity > 0) {
+        return;
+    }
+    first += sample * count * tare_dtype_bytes(point->desc.dtype);
+    wanted = reference_quantiles(point->desc.dtype, first, count, point->quantile);
+    cr_assert_eq(memcmp(&wanted, &found->quantiles[sample], sizeof wanted), 0,
+                 "sample %zu: %a %a, %a %a, expected %a %a, %a %a", sample,
+                 (double)found->quantiles[sample].low[0], (double)found->quantiles[sample].low[1],
+                 (double)found->quantiles[sample].high[0], (double)found->quantiles[sample].high[1],
+                 (double)wanted.low[0], (double)wanted.low[1], (double)wanted.high[0],
+                 (double)wanted.high[1]);
+}
+
 static void check_slot(const setting *s, const batch *b, size_t slot, int64_t samples) {
     for (size_t i = 0; i < POINTS; i++) {
         tare_collect_result found;
         functions()->collect_result(&found, s->collector, slot, i);
         for (size_t sample = 0; sample < (size_t)samples; sample++) {
             check_sample(&s->points[i], &found, b->host[i], sample);
+            check_quantiles(&s->points[i], &found, b->host[i], sample);
         }
     }
+}
+
+/* A batch of a point, as far as the reference looks at it. */
+static tare_stats_tensor tensor_of(const tare_collect_point *point, const batch *b, size_t i) {
+    return (tare_stats_tensor){.data = b->host[i],
+                               .samples = (uint64_t)point->samples,
+                               .sample_elements =
+                                   (uint64_t)(tare_desc_count(&point->desc) / point->samples),
+                               .dtype = point->desc.dtype};
 }
 
 /* Counts of the first samples of some batches, each taken so many times. */
@@ -232,25 +277,29 @@ static void check_codes(const setting *s, const batch *batches, const int64_t *s
     uint64_t *found = calloc(TARE_COLLECT_CODE_COUNT, sizeof *found);
     uint64_t *wanted = calloc(TARE_COLLECT_CODE_COUNT, sizeof *wanted);
     for (size_t i = 0; i < POINTS; i++) {
+        uint32_t top = 77, wanted_top = 0;
         const tare_collect_point *point = &s->points[i];
-        const size_t each = (size_t)(tare_desc_count(&point->desc) / point->samples);
         tare_error err;
         if (!point->codes) {
-            cr_assert_eq(functions()->collect_codes(found, s->collector, s->queue, i, &err),
+            cr_assert_eq(functions()->collect_codes(found, &top, s->collector, s->queue, i, &err),
                          TARE_INTERNAL);
             continue;
         }
         memset(wanted, 0, TARE_COLLECT_CODE_COUNT * sizeof *wanted);
         for (size_t k = 0; k < count; k++) {
-            for (size_t at = 0; at < each * (size_t)samples[k]; at++) {
-                const float x = reference_element(point->desc.dtype, batches[k].host[i], at);
-                if (isfinite(x) && x != 0.0F) {
-                    wanted[reference_bits(x) >> 16] += times[k];
-                }
+            const tare_stats_tensor tensor = tensor_of(point, &batches[k], i);
+            const uint32_t asked = reference_top(&tensor, (uint64_t)samples[k]);
+            wanted_top = times[k] > 0 && asked > wanted_top ? asked : wanted_top;
+        }
+        for (size_t k = 0; k < count; k++) {
+            const tare_stats_tensor tensor = tensor_of(point, &batches[k], i);
+            for (uint64_t time = 0; time < times[k]; time++) {
+                reference_codes(wanted, &tensor, (uint64_t)samples[k], wanted_top);
             }
         }
-        cr_assert_eq(functions()->collect_codes(found, s->collector, s->queue, i, &err), TARE_OK,
-                     "%s", err.text);
+        cr_assert_eq(functions()->collect_codes(found, &top, s->collector, s->queue, i, &err),
+                     TARE_OK, "%s", err.text);
+        cr_assert_eq(top, wanted_top, "point %zu", i);
         cr_assert_eq(memcmp(found, wanted, TARE_COLLECT_CODE_COUNT * sizeof *found), 0, "point %zu",
                      i);
     }
@@ -340,7 +389,7 @@ static void name_points(tare_stat_point *out, const tare_collect_point *from) {
 
 static tare_state *new_state(const tare_stat_point *all, tare_state_lane **lane) {
     const tare_state_spec spec = {
-        .points = all, .point_count = POINTS, .collect = TARE_COLLECT_ALL};
+        .points = all, .point_count = POINTS, .collect = TARE_COLLECT_ALL, .quantile = QUANTILE};
     tare_state *state = NULL;
     cr_assert_eq(tare_state_new(&state, &spec, 3, NULL), TARE_OK);
     cr_assert_eq(tare_state_lane_new(lane, state, NULL), TARE_OK);
@@ -373,13 +422,6 @@ static tare_mapping written(tare_state *state, tare_state_lane *lane) {
     return file;
 }
 
-/* Devices count codes without the values' places in them, and a state with such counts keeps no
- * places: one count of 1.0 in each histogram, so that the states can be compared as a whole. */
-static void count_one(tare_state *state, uint64_t *counts, size_t point) {
-    counts[0x3f80]++;
-    tare_state_record_codes(state, point, counts);
-}
-
 static tare_mapping state_of_cpu(const tare_stat_point *all, const setting *s, const batch *b) {
     tare_state_lane *lane;
     tare_state *state = new_state(all, &lane);
@@ -395,11 +437,6 @@ static tare_mapping state_of_cpu(const tare_stat_point *all, const setting *s, c
             free(values);
         }
         complete(state, slot);
-    }
-    for (size_t i = 0; i < POINTS; i++) {
-        uint64_t *counts = calloc(TARE_COLLECT_CODE_COUNT, sizeof *counts);
-        count_one(state, counts, i);
-        free(counts);
     }
     return written(state, lane);
 }
@@ -424,8 +461,10 @@ static tare_mapping state_of_device(const tare_stat_point *all, const setting *s
         complete(state, slot);
     }
     for (size_t i = 0; i < POINTS; i++) {
-        cr_assert_eq(functions()->collect_codes(counts, s->collector, s->queue, i, NULL), TARE_OK);
-        count_one(state, counts, i);
+        uint32_t top;
+        cr_assert_eq(functions()->collect_codes(counts, &top, s->collector, s->queue, i, NULL),
+                     TARE_OK);
+        tare_state_record_codes(state, i, counts, top);
     }
     free(counts);
     return written(state, lane);
@@ -440,7 +479,8 @@ Test(collector, leaves_the_state_that_the_cpu_leaves, .timeout = 240) {
     open_setting(&s, TARE_PRECISION_FP16, false);
     functions()->collector_free(s.collector);
     for (size_t i = 0; i < POINTS; i++) {
-        s.points[i].codes = true;
+        s.points[i].codes = s.points[i].quantiles = true;
+        s.points[i].quantile = QUANTILE;
     }
     cr_assert_eq(functions()->collector_new(&s.collector, s.device, s.points, POINTS, SLOTS, NULL),
                  TARE_OK);
@@ -492,6 +532,12 @@ Test(collector, refuses_points_that_contradict_themselves) {
     point.axis = 1;
     point.windows = &bad;
     expect_refusal(point, TARE_INVALID_ARGUMENT, "-1 in a window");
+    point = points[3];
+    point.desc.dtype = TARE_DTYPE_FLOAT;
+    point.quantile = 0.51;
+    expect_refusal(point, TARE_INVALID_ARGUMENT, "point 1: quantile 0.51");
+    point.quantile = (double)NAN;
+    expect_refusal(point, TARE_INVALID_ARGUMENT, "point 1: quantile");
 }
 
 /* A call of the runtime fails when it comes for the 21st time, which is one that matters; nothing

@@ -24,11 +24,11 @@ Test(stats, reduces_many_tensors_in_one_launch_under_every_schedule, .timeout = 
 }
 
 Test(stats, results_do_not_depend_on_the_grid, .timeout = 240) {
-    static const uint32_t grids[] = {1, 2, 7, 64, 100000};
+    static const uint32_t grids[] = {1, 7, 100000};
     for (size_t i = 0; i < sizeof grids / sizeof grids[0]; i++) {
         verdict v = problem_reduce(problem_cases, problem_case_count, schedule_at(3), grids[i]);
         cr_expect(v.right, "%u blocks: %s", grids[i], v.text);
-        v = problem_codes(problem_cases, problem_case_count, schedule_at(4), grids[i], 8);
+        v = problem_codes(problem_cases, problem_case_count, schedule_at(4), grids[i]);
         cr_expect(v.right, "%u blocks, codes: %s", grids[i], v.text);
     }
 }
@@ -54,20 +54,42 @@ Test(stats, columns_and_starts, .timeout = 240) {
 
 Test(stats, histogram_under_every_schedule, .timeout = 240) {
     for (unsigned i = 0; i < SCHEDULE_COUNT; i++) {
-        const verdict v = problem_codes(problem_cases, problem_case_count, schedule_at(i), 0, 8);
+        const verdict v = problem_codes(problem_cases, problem_case_count, schedule_at(i), 0);
         cr_expect(v.right, "schedule %u: %s", i, v.text);
     }
 }
 
-/* The window moves work between shared and global memory; less shared memory means fewer replicas.
- */
-Test(stats, histogram_with_any_window_and_device, .timeout = 240) {
-    static const int tops[] = {-102, -20, 0, 16, 128};
-    for (size_t i = 0; i < sizeof tops / sizeof tops[0]; i++) {
+/* Bins are raised, by few octaves and by many, where later samples are larger. */
+static const tensor_case part_cases[] = {
+    {TARE_DTYPE_FLOAT, 6, 1500, 0, 0, FILL_RISING},
+    {TARE_DTYPE_FLOAT, 0, 7, 0, 0, FILL_RISING}, /* without a histogram */
+    {TARE_DTYPE_BFLOAT16, 3, 6000, 0, 3, FILL_RISING},
+    {TARE_DTYPE_FLOAT, 2, 40000, 8, 0, FILL_RISING},
+    {TARE_DTYPE_FLOAT16, 3, 999, 0, 1, FILL_RISING},
+    {TARE_DTYPE_FLOAT, 3, 0, 0, 0, FILL_MIXED}, /* without a histogram */
+    {TARE_DTYPE_FLOAT, 3, 400, 0, 0, FILL_SPECIAL},
+    {TARE_DTYPE_FLOAT, 3, 400, 0, 0, FILL_NEGATIVE_ZERO},
+    {TARE_DTYPE_FLOAT, 3, 400, 0, 0, FILL_NAN},
+};
+
+Test(stats, histogram_in_parts_under_every_schedule, .timeout = 240) {
+    const size_t count = sizeof part_cases / sizeof part_cases[0];
+    for (unsigned i = 0; i < SCHEDULE_COUNT; i++) {
+        const verdict v = problem_codes_in_parts(part_cases, count, schedule_at(i), i % 3);
+        cr_expect(v.right, "schedule %u: %s", i, v.text);
+    }
+}
+
+/* Less shared memory means that more is counted in global memory. */
+Test(stats, histogram_on_any_device, .timeout = 240) {
+    static const size_t kilobytes[] = {49, 100, 164};
+    for (size_t i = 0; i < sizeof kilobytes / sizeof kilobytes[0]; i++) {
         emulator_settings settings = schedule_at((unsigned)i);
-        settings.shared_bytes = i % 2 == 0 ? 228 * 1024 : 100 * 1024;
-        const verdict v = problem_codes(problem_cases, 12, settings, 2, tops[i]);
-        cr_expect(v.right, "top %d: %s", tops[i], v.text);
+        settings.shared_bytes = kilobytes[i] * 1024;
+        verdict v = problem_codes(problem_cases, 12, settings, 2);
+        cr_expect(v.right, "%zu KB: %s", kilobytes[i], v.text);
+        v = problem_codes_in_parts(part_cases, 1, settings, 2);
+        cr_expect(v.right, "%zu KB, parts: %s", kilobytes[i], v.text);
     }
 }
 
@@ -139,13 +161,12 @@ Test(stats, sums_depend_on_neither_batch_nor_type) {
  * the bins. */
 Test(stats, histogram_adds_up) {
     problem_data data = problem_fill(TARE_DTYPE_FLOAT, 5001, 1, FILL_SPECIAL);
-    uint64_t *bins = calloc(TARE_STATS_CODES, sizeof *bins), total = 0;
+    uint64_t *bins = calloc(TARE_STATS_HISTOGRAM, sizeof *bins), total = 0;
     const tare_stats_tensor tensor = {.data = data.data,
                                       .samples = 1,
                                       .sample_elements = 5001,
                                       .dtype = TARE_DTYPE_FLOAT,
-                                      .histogram = true,
-                                      .histogram_top = 4};
+                                      .histogram = true};
     tare_stats_record record = reduce_one(NULL, &tensor, bins);
 
     record = reduce_one(NULL, &tensor, bins);
@@ -164,7 +185,8 @@ Test(stats, histogram_adds_up) {
 
 /* Every launch refused in turn, and a device that does not answer. */
 Test(stats, failures_are_reported) {
-    static const char *kernels[] = {"tare_stats_tiles", "tare_stats_columns", "tare_stats_samples"};
+    static const char *kernels[] = {"tare_stats_tiles", "tare_stats_columns", "tare_stats_samples",
+                                    "tare_stats_raise", "tare_stats_histogram"};
     emulator_settings settings = emulator_defaults();
     verdict v;
 
@@ -173,12 +195,14 @@ Test(stats, failures_are_reported) {
         v = problem_reduce(&problem_cases[5], 1, settings, 0);
         cr_expect(!v.right && strstr(v.text, kernels[i]) != NULL, "%s", v.text);
     }
-    settings.refused_launch = 1;
-    v = problem_codes(&problem_cases[5], 1, settings, 0, 8);
-    cr_expect(!v.right && strstr(v.text, "tare_stats_histogram") != NULL, "%s", v.text);
+    for (int i = 3; i < 5; i++) {
+        settings.refused_launch = i + 1;
+        v = problem_codes(&problem_cases[5], 1, settings, 0);
+        cr_expect(!v.right && strstr(v.text, kernels[i]) != NULL, "%s", v.text);
+    }
     settings = emulator_defaults();
     settings.shared_bytes = 48 * 1024;
-    v = problem_codes(&problem_cases[5], 1, settings, 0, 8);
+    v = problem_codes(&problem_cases[5], 1, settings, 0);
     cr_expect(!v.right && strstr(v.text, "bytes of shared memory") != NULL, "%s", v.text);
     settings = emulator_defaults();
     settings.processors = 0;
@@ -226,10 +250,4 @@ Test(stats, plan_refuses) {
     expect_refusal(bad, TARE_INVALID_ARGUMENT, "expected a multiple of 4");
     bad.data = (const char *)data + 2;
     expect_refusal(bad, TARE_INVALID_ARGUMENT, "expected a multiple of 4");
-    bad = tensor;
-    bad.histogram = true;
-    bad.histogram_top = 129;
-    expect_refusal(bad, TARE_INVALID_ARGUMENT, "histogram_top is 129");
-    bad.histogram_top = -103;
-    expect_refusal(bad, TARE_INVALID_ARGUMENT, "histogram_top is -103");
 }

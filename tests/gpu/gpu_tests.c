@@ -31,6 +31,8 @@ static const char *const excluded[] = {
     "stats.failures_are_reported",
     "stats.sums_depend_on_neither_batch_nor_type",
     "stats.histogram_adds_up",
+    "quantile.every_barrier_is_needed",
+    "quantile.failures_are_reported",
     "window.failures_are_reported",
     "collector.failure_of_*",
     "cuda_move.long_division*",

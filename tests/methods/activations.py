@@ -36,8 +36,6 @@ NETWORKS = {
 PHOTOGRAPHS = 6
 # Elements that are kept of a sample, evenly over the tensor: searches by brute force look at all of them.
 MOST_ELEMENTS = 40000
-# Data of the same codes that are tried at most.
-MOST_ALIKE = 60
 LAYERS = ("Conv", "Relu", "Clip", "Add", "Concat", "Mul")
 
 
@@ -76,32 +74,6 @@ def tensors():
         skip("there are no models and photographs beside this checkout")
     for name, count in NETWORKS.items():
         yield from run_network(name, count)
-
-
-def alike(samples):
-    """The samples, and others that have the same code histogram and the same extremes: the lower half of every pattern
-    is drawn anew. The tool cannot tell them apart."""
-    yield samples
-    random = np.random.default_rng(7)
-    low, high = samples.min(), samples.max()
-    for _ in range(MOST_ALIKE):
-        drawn = random.integers(0, 1 << 16, samples.size, dtype=np.uint32).reshape(samples.shape)
-        other = ((samples.view(np.uint32) & np.uint32(0xFFFF0000)) | drawn).view(np.float32)
-        yield np.where((samples == 0) | (samples == low) | (samples == high), samples, np.clip(other, low, high))
-
-
-def within_two_bins(got, originals, width):
-    """Whether each number is at most two bins beyond what an original finds on data that the codes cannot tell apart.
-
-    originals: an iterable of such findings, of which no more are asked for than it takes. Also says how many that were.
-    """
-    found = []
-    for original in originals:
-        found.append(original)
-        lows, highs = np.min(found, axis=0), np.max(found, axis=0)
-        if np.all((lows - 2.01 * width <= got) & (got <= highs + 2.01 * width)):
-            return True, len(found)
-    return False, len(found)
 
 
 class Estimator:

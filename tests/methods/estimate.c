@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "cpu/backend.h"
 #include "stats/entropy.h"
 #include "stats/estimate.h"
 #include "stats/nncf.h"
@@ -27,41 +28,66 @@ typedef tare_status (*request)(char **words, tare_error *err);
 /* Everything that one `range` request owns. */
 typedef struct sampled {
     tare_mapping file;
+    size_t samples;
     tare_code_histogram histogram;
     tare_code_counter *counter;
-    float *numbers; /* per sample: min, max, low, high */
+    float *numbers; /* by column, then by sample */
 } sampled;
 
-static tare_status reduce_samples(sampled *s, tare_tensor_statistics *in, size_t samples, double p,
-                                  tare_error *err) {
-    static const tare_nncf_reducer reducers[4] = {TARE_NNCF_REDUCER_MIN, TARE_NNCF_REDUCER_MAX,
-                                                  TARE_NNCF_REDUCER_QUANTILE,
-                                                  TARE_NNCF_REDUCER_QUANTILE};
-    const double q[4] = {0.0, 0.0, p, 1.0 - p};
-    const size_t each = s->file.bytes / sizeof(float) / samples;
-    for (size_t i = 0; i < samples; i++) {
-        const float *values = (const float *)(const void *)s->file.data + i * each;
-        for (size_t k = 0; k < 4; k++) {
-            double value;
-            TARE_TRY(tare_nncf_reduce(&value, reducers[k], values, each, q[k], err));
-            s->numbers[k * samples + i] = (float)value;
-        }
-        in->min = fminf(in->min, s->numbers[i]);
-        in->max = fmaxf(in->max, s->numbers[samples + i]);
-        tare_code_histogram_add(&s->histogram, s->counter, values, each);
+/* What the CPU backend finds in a sample. */
+static tare_status reduce_sample(sampled *s, tare_tensor_statistics *in, const float *values,
+                                 size_t each, double p, tare_error *err) {
+    static float scratch[TARE_QUANTILE_SCRATCH];
+    const tare_desc desc = {
+        .dtype = TARE_DTYPE_FLOAT, .rank = 1, .dims = {(int64_t)each}, .layout = TARE_LAYOUT_PLAIN};
+    const tare_quantile_place low = tare_quantile_find(p, each);
+    const tare_quantile_place high = tare_quantile_find(1.0 - p, each);
+    tare_quantile_pairs values_at, magnitudes_at;
+    float mean;
+    const tare_reduce_request wanted = {.desc = &desc,
+                                        .data = values,
+                                        .quantile = p,
+                                        .quantiles = &values_at,
+                                        .magnitudes = &magnitudes_at,
+                                        .quantile_scratch = scratch,
+                                        .mean = &mean};
+    tare_reduce_record record;
+    TARE_TRY(tare_backend_cpu.reduce(&record, &wanted, err));
+    const float found[TARE_SAMPLE_COLUMN_COUNT] = {
+        [TARE_SAMPLE_MIN] = record.min,
+        [TARE_SAMPLE_MAX] = record.max,
+        [TARE_SAMPLE_LOW] = tare_quantile_between(values_at.low, &low),
+        [TARE_SAMPLE_HIGH] = tare_quantile_between(values_at.high, &high),
+        [TARE_SAMPLE_MAGNITUDE_LOW] = tare_quantile_between(magnitudes_at.low, &low),
+        [TARE_SAMPLE_MAGNITUDE_HIGH] = tare_quantile_between(magnitudes_at.high, &high),
+        [TARE_SAMPLE_MEAN] = mean};
+    for (size_t c = 0; c < TARE_SAMPLE_COLUMN_COUNT; c++) {
+        float *column = s->numbers + c * s->samples;
+        column[in->sample_count] = found[c];
+        in->samples[c] = column;
     }
-    in->sample_min = s->numbers;
-    in->sample_max = s->numbers + samples;
-    in->sample_low = s->numbers + 2 * samples;
-    in->sample_high = s->numbers + 3 * samples;
-    in->sample_count = samples;
+    in->sample_count++;
+    in->min = fminf(in->min, record.min);
+    in->max = fmaxf(in->max, record.max);
+    tare_code_histogram_add(&s->histogram, s->counter, values, each);
+    return TARE_OK;
+}
+
+static tare_status reduce_samples(sampled *s, tare_tensor_statistics *in, double p,
+                                  tare_error *err) {
+    const float *values = (const float *)(const void *)s->file.data;
+    const size_t each = s->file.bytes / sizeof(float) / s->samples;
+    for (size_t i = 0; i < s->samples; i++) {
+        TARE_TRY(reduce_sample(s, in, values + i * each, each, p, err));
+    }
     return TARE_OK;
 }
 
 static tare_status answer_range(char **words, tare_error *err) {
     const size_t samples = (size_t)strtoul(words[3], NULL, 10);
-    uint64_t *counts = calloc(TARE_CODE_COUNTERS, sizeof *counts);
-    sampled s = {.numbers = calloc(samples + 1, 4 * sizeof *s.numbers)};
+    void *counts = calloc(1, TARE_CODE_HISTOGRAM_BYTES);
+    sampled s = {.samples = samples,
+                 .numbers = calloc(samples + 1, TARE_SAMPLE_COLUMN_COUNT * sizeof *s.numbers)};
     tare_tensor_statistics in = {
         .tensor = "t", .histogram = &s.histogram, .min = FLT_MAX, .max = -FLT_MAX};
     tare_estimate_options options = {.magnitude = strcmp(words[1], "symmetric") == 0};
@@ -76,8 +102,10 @@ static tare_status answer_range(char **words, tare_error *err) {
     TARE_TRY_DONE(status, tare_code_counter_new(&s.counter, err));
     TARE_TRY_DONE(status, tare_mapping_open(&s.file, words[2], err));
     TARE_TRY_DONE(status,
-                  tare_estimator_find(&estimator, &options.number, tare_estimators, words[0], err));
-    TARE_TRY_DONE(status, reduce_samples(&s, &in, samples, TARE_NNCF_PROBABILITY, err));
+                  tare_estimator_find(&estimator, &options, tare_estimators, words[0], err));
+    TARE_TRY_DONE(
+        status, reduce_samples(
+                    &s, &in, estimator->set == NULL ? TARE_NNCF_PROBABILITY : options.number, err));
     TARE_TRY_DONE(status, tare_estimate_range(&out, estimator, &in, &options, err));
     printf("%.9g %.9g %.17g %s %s\n", (double)out.min, (double)out.max, out.error, out.method,
            out.reason);

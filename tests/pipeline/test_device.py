@@ -208,11 +208,11 @@ class Batches(Device):
 
 class Limits(Device):
     def test_a_smaller_batch_is_taken(self):
-        cpu, _ = self.calibrate("cpu.tare", "--ranges-only", device="cpu")
+        cpu, _ = self.calibrate("cpu.tare", "--collect", "ranges", device="cpu")
         plans = []
         report = self.folder / "report.json"
         for _ in range(2):
-            path, _ = self.calibrate("device.tare", "--ranges-only", "--precision", "fp32", "--json", report)
+            path, _ = self.calibrate("device.tare", "--collect", "ranges", "--precision", "fp32", "--json", report)
             plans.append(json.loads(report.read_text())["memory_plan"]["memory_on_device"])
             # One part in sixteen of what is free is left alone.
             self.set(TARE_TEST_DEVICE_FREE=str(plans[0]["total_bytes"] // 2 * 17 // 16))
@@ -234,7 +234,7 @@ class Limits(Device):
     def test_the_plan_is_what_is_used(self):
         report = self.folder / "report.json"
         for batch in (1, 4):
-            self.calibrate("device.tare", "--batch", batch, "--ranges-only", "--json", report)
+            self.calibrate("device.tare", "--batch", batch, "--collect", "ranges", "--json", report)
             plan = json.loads(report.read_text())["memory_plan"]["memory_on_device"]
             used = self.runs()[-1]["most"] + plan["statistics_bytes"]
             self.assertLessEqual(used, plan["total_bytes"] + 8192)

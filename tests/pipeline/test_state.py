@@ -58,6 +58,23 @@ def exact(limbs):
     return (number - (1 << 320) if number >> 319 else number) / 2.0**149
 
 
+def leb128(data):
+    """The numbers that a row of bytes holds, seven bits each, the least significant first."""
+    ends = np.flatnonzero(data < 0x80)
+    if len(ends) == 0:
+        return np.zeros(0, np.uint64)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    places = np.arange(len(data)) - np.repeat(starts, ends - starts + 1)
+    return np.add.reduceat((data.astype(np.uint64) & 0x7F) << (7 * places).astype(np.uint64), starts)
+
+
+def codes_of(magnitudes, top):
+    """The codes of docs/state-format.md."""
+    below = top - (magnitudes >> 23).astype(np.int64)
+    number = (0x800000 | (magnitudes & 0x7FFFFF)) >> (8 + np.clip(below, 0, 7)).astype(np.uint32)
+    return np.where(below > 7, magnitudes >> 16, (top - 7) * 128 - 256 + number.astype(np.int64))
+
+
 class Small(program.Case):
     """A small network on arrays."""
 
@@ -94,7 +111,8 @@ class Small(program.Case):
 
     def test_a_state_quantizes_like_data(self):
         state = self.calibrate("s.tare")
-        for options in ((), ("--preset", "mixed"), ("--method", "percentile=99"), ("--method=mse",), ("--method=auto",)):
+        for options in ((), ("--preset", "mixed"), ("--method", "percentile=99"), ("--method=mse",), ("--method=auto",),
+                        ("--method=nncf-mean-quantile",)):
             with self.subTest(options=options):
                 direct = self.quantize("direct.onnx", "--data", self.folder / "data.npy", *options)
                 self.assertEqual(self.quantize("later.onnx", "--state", state, *options), direct)
@@ -155,25 +173,66 @@ class Small(program.Case):
         np.testing.assert_array_equal(tensors["sample.max"][row], data.max(axis=(1, 2, 3)))
         self.assertTrue((np.diff(tensors["sample.id"].astype(object)) > 0).all())
         self.assertEqual(tensors["counts"][row].tolist(), [data.size, int((data == 0).sum()), 0, 0, 0])
-        codes = data.view(np.uint32)[data != 0] >> 16
         spans = tensors["codes.span"]
         lengths = np.where(spans[:, 0::2] <= spans[:, 1::2], spans[:, 1::2] - spans[:, 0::2] + 1, 0).astype(int)
+        counts = leb128(tensors["codes"])
+        self.assertEqual(len(counts), lengths.sum())
         at = lengths[:row].sum()
-        # A device counts codes without the values' places in them.
-        self.assertEqual("codes.place" in tensors, not os.environ.get("TARE_CUDA_PLUGIN"))
+        bits = data.view(np.uint32)[data != 0]
+        top = int((bits & 0x7FFFFFFF).max() >> 23)
+        self.assertEqual(tensors["codes.top"][row], top)
         for sign in range(2):
             first, last = spans[row, 2 * sign], spans[row, 2 * sign + 1]
-            counts = np.bincount(codes[codes >> 15 == sign] & 0x7FFF, minlength=last + 1)
-            stored = tensors["codes"][at : at + lengths[row, sign]]
-            np.testing.assert_array_equal(stored, counts[first : last + 1])
-            self.assertEqual(stored.sum(), counts.sum())
-            left = data.view(np.uint32)[data != 0] & 0xFFFF
-            places = np.zeros(last + 1, np.uint64)
-            np.add.at(places, codes[codes >> 15 == sign] & 0x7FFF, left[codes >> 15 == sign].astype(np.uint64))
-            if "codes.place" in tensors:
-                stored = tensors["codes.place"][at : at + lengths[row, sign]]
-                np.testing.assert_array_equal(stored, places[first : last + 1])
+            codes = codes_of(bits[bits >> 31 == sign] & 0x7FFFFFFF, top)
+            np.testing.assert_array_equal(counts[at : at + lengths[row, sign]], np.bincount(codes)[first:])
+            self.assertEqual((codes.min(), codes.max()), (first, last))
             at += lengths[row, sign]
+
+    def test_numpy_sees_the_same_quantiles(self):
+        for name, options, p in (("s.tare", (), 1e-4), ("q.tare", ("--quantile", 0.03), 0.03)):
+            tensors = self.read(self.calibrate(name, *options))
+            self.assertEqual(float(header_of(self.folder / name)[0]["__metadata__"]["quantile"]), p)
+            row = tensors["tensor.name"].tobytes().split(b"\0").index(b"input")
+            order = [
+                int(name.split(b"[")[-1].rstrip(b"]")) for name in tensors["sample.name"].tobytes().split(b"\0")[:-1]
+            ]
+            samples = self.data[order].reshape(len(order), -1).astype(np.float64)
+            np.testing.assert_allclose(tensors["sample.low"][row], np.quantile(samples, p, axis=1), rtol=1e-6)
+            np.testing.assert_allclose(tensors["sample.high"][row], np.quantile(samples, 1 - p, axis=1), rtol=1e-6)
+
+    def test_what_is_collected_can_be_chosen(self):
+        """Each choice leaves its tensors and no others, and serves the methods that it says."""
+        tensors = {
+            "codes": {"codes", "codes.span", "codes.top"},
+            "quantiles": {"sample.low", "sample.high"},
+            "magnitudes": {"sample.magnitude_low", "sample.magnitude_high"},
+            "means": {"sample.mean"},
+            "sums": {"channel_sum"},
+            "windows": {"window.tensor", "window.shape", "window_sum"},
+        }
+        if os.environ.get("TARE_CUDA_PLUGIN"):
+            base = ("calibrate", self.model, "--data", self.folder / "data.npy", "-o", self.folder / "s.tare")
+            self.expect_error(1, ["on the CPU only"], *base, "--collect", "means", "--device", "cuda")
+            del tensors["magnitudes"], tensors["means"]
+        ranges = set(self.read(self.calibrate("ranges.tare", "--collect", "ranges")))
+        for word, names in tensors.items():
+            with self.subTest(word=word):
+                state = self.calibrate(f"{word}.tare", "--collect", word)
+                self.assertEqual(set(self.read(state)) - ranges, names)
+        if "means" in tensors:
+            state = self.calibrate("all.tare", "--collect", "all,means,magnitudes", "--quantile", 0.01)
+            method = "nncf=min:mean/mean,max:abs_quantile/median,p:0.01"
+            direct = self.quantize("direct.onnx", "--data", self.folder / "data.npy", "--method", method)
+            self.assertEqual(self.quantize("later.onnx", "--state", state, "--method", method), direct)
+        state = self.calibrate("s.tare")
+        arguments = ("quantize", self.model, "--state", state, "-o", self.folder / "out.onnx", "--method")
+        self.expect_done(*arguments, "nncf-mean-quantile", "-q")
+        self.expect_error(1, ["s.tare", "p = 0.0001", "p = 0.01"], *arguments, "nncf-mean-quantile=0.01")
+        self.expect_error(1, ["s.tare", "'ranges means'"], *arguments, "nncf=max:mean/max")
+        base = ("calibrate", self.model, "--data", self.folder / "data.npy", "-o", self.folder / "other.tare")
+        self.expect_error(1, ["'sum'", "windows"], *base, "--collect", "codes,sum")
+        self.expect_error(2, ["--quantile", "0.7"], *base, "--quantile", "0.7")
+        self.assertFalse((self.folder / "other.tare").exists())
 
     def test_safetensors_opens_it(self):
         try:
@@ -191,7 +250,7 @@ class Small(program.Case):
         self.assertEqual(report["inputs"][0]["shape"], "[1x3x16x16]")
         self.assertIn("input", [tensor["name"] for tensor in report["tensors"]])
         self.assertIn("samples: 12\n", self.expect_done("state", state).stdout)
-        ranges = self.calibrate("r.tare", "--ranges-only")
+        ranges = self.calibrate("r.tare", "--collect", "ranges")
         self.assertLess(ranges.stat().st_size, state.stat().st_size)
         self.assertFalse(json.loads(self.expect_done("state", ranges, "--json", "-").stdout)["codes"])
 
@@ -219,10 +278,10 @@ class Small(program.Case):
         arguments = ("calibrate", other, "--data", data, "-o", state, "--resume")
         self.expect_error(1, ["a.tare", "model"], *arguments)
 
-        ranges = self.calibrate("r.tare", "--shard", "2/2", "--ranges-only")
-        self.expect_error(1, ["r.tare", "'ranges'", "codes sums windows"], "merge", state, ranges, "-o", out)
+        ranges = self.calibrate("r.tare", "--shard", "2/2", "--collect", "ranges")
+        self.expect_error(1, ["r.tare", "'ranges'", "codes sums windows quantiles"], "merge", state, ranges, "-o", out)
         arguments = ("quantize", self.model, "--state", ranges, "--method", "mse", "-o", out)
-        self.expect_error(1, ["r.tare", "code histograms", "mse"], *arguments)
+        self.expect_error(1, ["r.tare", "'ranges codes'", "mse"], *arguments)
 
         images = self.folder / "images.npy"
         np.save(images, np.zeros((2, 16, 16, 3), np.uint8))
@@ -260,7 +319,7 @@ class Small(program.Case):
         self.expect_error(1, ["no calibration state"], "state", self.model)
         self.expect_error(1, ["no calibration state"], "state", self.folder / "data.npy")
         self.expect_error(1, ["missing.tare"], "state", self.folder / "missing.tare")
-        self.expect_error(1, ["version"], "state", self.with_header(out, content, b'"version":"2"', b'"version":"1"'))
+        self.expect_error(1, ["version"], "state", self.with_header(out, content, b'"version":"3"', b'"version":"2"'))
         self.expect_error(1, ["format"], "state", self.with_header(out, content, b"tare-state", b"bare-state"))
 
     def with_header(self, path, content, old, new):

@@ -16,7 +16,7 @@ typedef struct owned {
 
 static owned make(void) {
     owned out = {0};
-    uint64_t *counts = calloc(TARE_CODE_COUNTERS, sizeof *counts);
+    void *counts = calloc(1, TARE_CODE_HISTOGRAM_BYTES);
     cr_assert_not_null(counts);
     cr_assert_eq(tare_code_counter_new(&out.counter, NULL), TARE_OK);
     tare_code_histogram_init(&out.histogram, counts);
@@ -48,10 +48,27 @@ static float *any_values(size_t count, uint32_t seed, bool finite) {
     return out;
 }
 
-static void count_plainly(tare_code_histogram *out, const float *values, size_t count) {
+static uint32_t magnitude_of(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    return bits & 0x7FFFFFFFU;
+}
+
+static uint32_t top_of(const float *values, size_t count) {
+    uint32_t top = 0;
     for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], 4);
+        if (isfinite(values[i]) && values[i] != 0.0F &&
+            tare_code_top(magnitude_of(values[i])) > top) {
+            top = tare_code_top(magnitude_of(values[i]));
+        }
+    }
+    return top;
+}
+
+/* Into an empty histogram. */
+static void count_plainly(tare_code_histogram *out, const float *values, size_t count) {
+    out->top = top_of(values, count);
+    for (size_t i = 0; i < count; i++) {
         if (values[i] == 0.0F) {
             out->zeros++;
         } else if (isnan(values[i])) {
@@ -59,11 +76,10 @@ static void count_plainly(tare_code_histogram *out, const float *values, size_t 
         } else if (isinf(values[i])) {
             *(values[i] > 0 ? &out->positive_infinity : &out->negative_infinity) += 1;
         } else {
-            const uint32_t magnitude = bits >> 16 & 0x7FFFU;
-            out->counts[(bits >> 31) * TARE_CODE_MAGNITUDES + magnitude]++;
-            out->places[(bits >> 31) * TARE_CODE_MAGNITUDES + magnitude] += bits & 0xFFFFU;
-            out->first = magnitude < out->first ? magnitude : out->first;
-            out->last = magnitude > out->last ? magnitude : out->last;
+            const uint32_t bin = tare_code_of(magnitude_of(values[i]), out->top);
+            out->counts[(values[i] < 0.0F ? TARE_CODE_BINS : 0) + bin]++;
+            out->first = bin < out->first ? bin : out->first;
+            out->last = bin > out->last ? bin : out->last;
         }
     }
 }
@@ -74,15 +90,16 @@ Test(code_histogram, counts_like_a_plain_loop) {
         for (uint32_t finite = 0; finite < 2; finite++) {
             float *values = any_values(lengths[i], 17 + (uint32_t)i, finite != 0);
             owned fast = make(), plain = make();
+            count_plainly(&plain.histogram, values, lengths[i]);
             /* Twice, so that counters left over from the first time would show. */
             for (int again = 0; again < 2; again++) {
                 tare_code_histogram_add(&fast.histogram, fast.counter, values, lengths[i]);
-                count_plainly(&plain.histogram, values, lengths[i]);
                 cr_assert(tare_code_histogram_equal(&fast.histogram, &plain.histogram),
                           "%zu values, finite %u", lengths[i], finite);
+                cr_assert_leq(fast.histogram.first, plain.histogram.first);
+                cr_assert_eq(fast.histogram.last, plain.histogram.last);
+                tare_code_histogram_clear(&fast.histogram);
             }
-            cr_assert_eq(fast.histogram.first, plain.histogram.first);
-            cr_assert_eq(fast.histogram.last, plain.histogram.last);
             release(&fast);
             release(&plain);
             free(values);
@@ -101,7 +118,7 @@ Test(code_histogram, smallest_denormals_are_not_zeros) {
     tare_code_histogram_add(&it.histogram, it.counter, values, COUNT);
     cr_assert_eq(it.histogram.zeros, 2000);
     cr_assert_eq(it.histogram.counts[0], 2000);
-    cr_assert_eq(it.histogram.counts[TARE_CODE_MAGNITUDES], 1000);
+    cr_assert_eq(it.histogram.counts[TARE_CODE_BINS], 1000);
     cr_assert_eq(it.histogram.first, 0);
     cr_assert_eq(it.histogram.last, 0);
     cr_assert_eq(tare_code_histogram_finite(&it.histogram), COUNT);
@@ -129,7 +146,7 @@ Test(code_histogram, any_split_and_order_give_the_same) {
     cr_assert(tare_code_histogram_equal(&whole.histogram, &merged.histogram));
     cr_assert_eq(tare_code_histogram_finite(&whole.histogram), 0);
     for (size_t i = 0; i < TARE_CODE_COUNTERS; i++) {
-        cr_assert_eq(whole.histogram.counts[i], 0);
+        cr_assert_eq(tare_code_count(&whole.histogram, i), 0);
     }
     release(&whole);
     release(&merged);
@@ -139,15 +156,103 @@ Test(code_histogram, any_split_and_order_give_the_same) {
     free(values);
 }
 
-Test(code_histogram, edges_are_the_codes_own) {
+/* The same value so often that the small counters of a thread go over. */
+Test(code_histogram, counts_beyond_sixteen_bits) {
+    enum { COUNT = 400000 };
+    float *values = malloc(COUNT * sizeof *values);
+    owned it = make();
+    for (size_t i = 0; i < COUNT; i++) {
+        values[i] = i % 4 == 0 ? 0.0F : i % 4 == 1 ? -1.5F : 1.5F;
+    }
+    tare_code_histogram_add(&it.histogram, it.counter, values, COUNT);
+    const uint32_t bin = tare_code_of(magnitude_of(1.5F), 127);
+    cr_assert_eq(it.histogram.top, 127);
+    cr_assert_eq(it.histogram.zeros, COUNT / 4);
+    cr_assert_eq(it.histogram.counts[bin], COUNT / 2);
+    cr_assert_eq(it.histogram.counts[TARE_CODE_BINS + bin], COUNT / 4);
+    cr_assert_eq(tare_code_histogram_finite(&it.histogram), COUNT);
+    release(&it);
+    free(values);
+}
+
+/* Counters are 32 bits, and 16 more where those do not do. */
+Test(code_histogram, counts_beyond_thirty_two_bits) {
+    const uint64_t many = 0xFFFFFFF0U;
+    const uint32_t bin = tare_code_of(magnitude_of(1.5F), 127);
+    uint64_t *codes = calloc(TARE_CODE_COUNTERS, sizeof *codes);
+    float values[40];
+    owned it = make(), other = make();
+    for (size_t i = 0; i < 40; i++) {
+        values[i] = 1.5F;
+    }
+    codes[bin] = many;
+    tare_code_histogram_add_codes(&it.histogram, codes, 127);
+    tare_code_histogram_add(&it.histogram, it.counter, values, 40);
+    cr_assert_eq(tare_code_count(&it.histogram, bin), many + 40);
+    tare_code_histogram_merge(&other.histogram, &it.histogram);
+    tare_code_histogram_merge(&other.histogram, &it.histogram);
+    cr_assert_eq(tare_code_count(&other.histogram, bin), 2 * (many + 40));
+    values[0] = 5.0F;
+    tare_code_histogram_add(&other.histogram, it.counter, values, 1);
+    cr_assert_eq(tare_code_count(&other.histogram, tare_code_of(magnitude_of(1.5F), 129)),
+                 2 * (many + 40));
+    tare_code_histogram_clear(&other.histogram);
+    cr_assert_eq(tare_code_histogram_finite(&other.histogram), 0);
+    free(codes);
+    release(&it);
+    release(&other);
+}
+
+/* Larger and larger values, one call each, give what one call over all of them gives: bins grow
+ * together on the way. So do histograms that are merged in either direction. */
+Test(code_histogram, bins_grow_together_exactly) {
+    enum { STEPS = 40, EACH = 3000 };
+    float *values = malloc(sizeof *values * STEPS * EACH);
+    owned whole = make(), grown = make(), shrunk = make(), up = make(), down = make();
+    uint32_t seed = 21;
+    for (size_t i = 0; i < (size_t)STEPS * EACH; i++) {
+        const float x = (float)(next_random(&seed) >> 8) / 8388608.0F - 1.0F;
+        values[i] = ldexpf(x, (int)(i / EACH) * 6 - 130);
+    }
+    tare_code_histogram_add(&whole.histogram, whole.counter, values, (size_t)STEPS * EACH);
+    for (size_t i = 0; i < STEPS; i++) {
+        tare_code_histogram_add(&grown.histogram, whole.counter, values + i * EACH, EACH);
+        tare_code_histogram_add(&shrunk.histogram, whole.counter, values + (STEPS - 1 - i) * EACH,
+                                EACH);
+    }
+    cr_assert(tare_code_histogram_equal(&whole.histogram, &grown.histogram));
+    cr_assert(tare_code_histogram_equal(&whole.histogram, &shrunk.histogram));
+    tare_code_histogram_add(&up.histogram, whole.counter, values, (size_t)EACH * 7);
+    tare_code_histogram_add(&down.histogram, whole.counter, values + (size_t)EACH * 7,
+                            (size_t)EACH * (STEPS - 7));
+    cr_assert_lt(up.histogram.top, down.histogram.top);
+    tare_code_histogram_merge(&down.histogram, &up.histogram);
+    cr_assert(tare_code_histogram_equal(&whole.histogram, &down.histogram));
+    tare_code_histogram_clear(&down.histogram);
+    tare_code_histogram_add(&down.histogram, whole.counter, values + (size_t)EACH * 7,
+                            (size_t)EACH * (STEPS - 7));
+    tare_code_histogram_merge(&up.histogram, &down.histogram);
+    cr_assert(tare_code_histogram_equal(&whole.histogram, &up.histogram));
+    release(&whole);
+    release(&grown);
+    release(&shrunk);
+    release(&up);
+    release(&down);
+    free(values);
+}
+
+Test(code_histogram, edges_are_the_bins_own) {
     double low, high;
-    tare_code_edges(&low, &high, 0x3F80);
+    tare_code_edges(&low, &high, tare_code_of(magnitude_of(1.0F), 127), 127);
+    cr_assert_eq(low, 1.0);
+    cr_assert_eq(high, 1.0 + 0x1p-15);
+    tare_code_edges(&low, &high, tare_code_of(magnitude_of(1.0F), 200), 200);
     cr_assert_eq(low, 1.0);
     cr_assert_eq(high, 1.0078125);
-    tare_code_edges(&low, &high, 0);
+    tare_code_edges(&low, &high, 0, 127);
     cr_assert_eq(low, 0.0);
     cr_assert_eq(high, 0x1p-133);
-    tare_code_edges(&low, &high, TARE_CODE_MAGNITUDES - 1);
+    tare_code_edges(&low, &high, TARE_CODE_BINS - 1, TARE_CODE_TOP_LAST);
     cr_assert_eq(high, 0x1p128);
     cr_assert_leq(low, (double)FLT_MAX);
 }
@@ -282,8 +387,9 @@ Test(linear_histogram, impossible_ranges_are_refused) {
     release(&it);
 }
 
-/* Values from 1 to 4 at even distances, and 5000 times one value. */
-Test(code_histogram, a_value_that_repeats_is_found) {
+/* Values from 1 to 4 at even distances, and 5000 times one value: it stays in a piece of its own,
+ * as narrow as a bin, and the others share few pieces. */
+Test(code_histogram, a_value_that_repeats_stays_apart) {
     enum { EVEN = 384 * 1000, SAME = 5000 };
     const float same[2] = {1.3017F, -1.7131F};
     float *values = malloc((EVEN + SAME) * sizeof *values);
@@ -295,30 +401,26 @@ Test(code_histogram, a_value_that_repeats_is_found) {
             values[i] = sign == 0 ? values[i] : -values[i];
         }
         tare_code_histogram_add(&it.histogram, it.counter, values, EVEN + SAME);
-        for (size_t unplaced = 0; unplaced < 2; unplaced++) {
-            const tare_code_span span = {&it.histogram, false, -4.0, 4.0};
-            tare_code_walk walk;
-            tare_code_bin bin;
-            size_t found = 0;
-            it.histogram.unplaced = unplaced == 1;
-            tare_code_walk_init(&walk, &span);
-            while (tare_code_walk_next(&bin, &walk)) {
-                tare_code_piece pieces[TARE_CODE_PIECES];
-                const size_t count = tare_code_bin_pieces(pieces, &span, &bin);
-                double sum = 0.0;
-                for (size_t i = 0; i < count; i++) {
-                    const bool is_mass = pieces[i].low >= pieces[i].high;
-                    cr_assert(i == 0 || pieces[i].low >= pieces[i - 1].high);
-                    cr_assert(!is_mass || fabs(pieces[i].low - (double)same[sign]) < 1e-4,
-                              "found %.7g", pieces[i].low);
-                    cr_assert(!is_mass || fabs(pieces[i].count - SAME) <= 20.0);
-                    found += is_mass ? 1 : 0;
-                    sum += pieces[i].count;
-                }
-                cr_assert_float_eq(sum, (double)bin.count, 1e-6);
-            }
-            cr_assert_eq(found, 1 - unplaced);
+        const tare_code_span span = {&it.histogram, false, -4.0, 4.0};
+        const size_t count = tare_code_pieces(NULL, &span);
+        tare_code_piece *pieces = calloc(count, sizeof *pieces);
+        double sum = 0.0;
+        size_t found = 0;
+        cr_assert_eq(tare_code_pieces(pieces, &span), count);
+        cr_assert(count > 500 && count < 1600, "%zu pieces", count);
+        for (size_t i = 0; i < count; i++) {
+            const double width = pieces[i].high - pieces[i].low;
+            const bool holds = pieces[i].low <= (double)same[sign] &&
+                               pieces[i].high >= (double)same[sign] && pieces[i].count > SAME;
+            cr_assert(i == 0 || pieces[i].low >= pieces[i - 1].high);
+            cr_assert_leq(width, fabs(pieces[i].low) / 128);
+            cr_assert(!holds || width <= 0x1p-13);
+            found += holds ? 1 : 0;
+            sum += pieces[i].count;
         }
+        cr_assert_eq(found, 1);
+        cr_assert_eq(sum, (double)(EVEN + SAME));
+        free(pieces);
         release(&it);
     }
     free(values);

@@ -20,7 +20,7 @@ typedef struct fixture {
 } fixture;
 
 static void add_values(fixture *f, const float *values, size_t count) {
-    uint64_t *counts = calloc(TARE_CODE_COUNTERS, sizeof *counts);
+    void *counts = calloc(1, TARE_CODE_HISTOGRAM_BYTES);
     tare_tensor_statistics *in = &f->statistics;
     f->values = malloc(count * sizeof *values);
     cr_assert(counts != NULL && f->values != NULL);
@@ -33,8 +33,8 @@ static void add_values(fixture *f, const float *values, size_t count) {
         .tensor = "conv.out", .histogram = &f->histogram, .min = INFINITY, .max = -INFINITY};
     /* One sample, or four. */
     in->sample_count = count < 4 ? 1 : 4;
-    in->sample_min = f->sample_min;
-    in->sample_max = f->sample_max;
+    in->samples[TARE_SAMPLE_MIN] = f->sample_min;
+    in->samples[TARE_SAMPLE_MAX] = f->sample_max;
     for (size_t s = 0; s < in->sample_count; s++) {
         const size_t begin = s * count / in->sample_count, end = (s + 1) * count / in->sample_count;
         f->sample_min[s] = INFINITY;
@@ -87,8 +87,8 @@ static tare_estimate run(const fixture *f, const char *name, bool magnitude) {
     tare_estimate_options options = {.magnitude = magnitude};
     tare_estimate out;
     tare_error err;
-    cr_assert_eq(tare_estimator_find(&estimator, &options.number, tare_estimators, name, &err),
-                 TARE_OK, "%s", err.text);
+    cr_assert_eq(tare_estimator_find(&estimator, &options, tare_estimators, name, &err), TARE_OK,
+                 "%s", err.text);
     cr_assert_eq(tare_estimate_range(&out, estimator, &f->statistics, &options, &err), TARE_OK,
                  "%s", err.text);
     return out;
@@ -96,30 +96,34 @@ static tare_estimate run(const fixture *f, const char *name, bool magnitude) {
 
 Test(estimate, names_and_numbers) {
     const tare_estimator *estimator;
-    double number = 0.0;
+    tare_estimate_options options = {.number = 0.0};
     tare_error err;
-    cr_assert_eq(tare_estimator_find(&estimator, &number, tare_estimators, "percentile=99.5", &err),
-                 TARE_OK);
+    cr_assert_eq(
+        tare_estimator_find(&estimator, &options, tare_estimators, "percentile=99.5", &err),
+        TARE_OK);
     cr_assert_eq(estimator, &tare_estimator_percentile);
-    cr_assert_eq(number, 99.5);
-    cr_assert_eq(tare_estimator_find(&estimator, &number, tare_estimators, "percentile", &err),
+    cr_assert_eq(options.number, 99.5);
+    cr_assert_eq(tare_estimator_find(&estimator, &options, tare_estimators, "percentile", &err),
                  TARE_OK);
-    cr_assert_eq(number, 99.99);
-    cr_assert_eq(tare_estimator_find(&estimator, &number, tare_estimators, "perc", &err),
+    cr_assert_eq(options.number, 99.99);
+    cr_assert_eq(tare_estimator_find(&estimator, &options, tare_estimators, "perc", &err),
                  TARE_NOT_FOUND);
     cr_assert_not_null(strstr(err.text, "'perc'"));
     cr_assert_not_null(strstr(err.text, "nncf-histogram"));
 }
 
 Test(estimate, wrong_numbers_are_refused) {
-    static const char *const wrong[] = {"percentile=",     "percentile=101", "percentile=49.9",
-                                        "percentile=99x",  "percentile=nan", "mse=3",
-                                        "ort-entropy=127", "entropy=1000.5", "trt-entropy=1e9"};
+    static const char *const wrong[] = {
+        "percentile=",           "percentile=101", "percentile=49.9", "percentile=99x",
+        "percentile=nan",        "mse=3",          "ort-entropy=127", "entropy=1000.5",
+        "trt-entropy=1e9",       "nncf=",          "nncf=min:mean",   "nncf=min:mean/",
+        "nncf=min:mean/abs_max", "nncf=p:0.6",     "nncf=p:",         "nncf=min:min/min,",
+        "nncf=mid:min/min"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         const tare_estimator *estimator;
-        double number;
+        tare_estimate_options options;
         tare_error err;
-        cr_assert_eq(tare_estimator_find(&estimator, &number, tare_estimators, wrong[i], &err),
+        cr_assert_eq(tare_estimator_find(&estimator, &options, tare_estimators, wrong[i], &err),
                      TARE_INVALID_ARGUMENT, "%s", wrong[i]);
         cr_assert_null(estimator);
     }
@@ -140,11 +144,13 @@ Test(estimate, what_is_missing_is_named) {
                      "'conv.out'");
     cr_assert_eq(tare_estimate_range(&out, &tare_estimator_extremes, &in, &options, &err), TARE_OK);
     cr_assert(isnan(out.error));
-    cr_assert_eq(tare_estimate_range(&out, &tare_estimator_nncf_mean_quantile, &in,
-                                     &(tare_estimate_options){.number = TARE_NNCF_PROBABILITY},
-                                     &err),
-                 TARE_INVALID_ARGUMENT);
-    cr_assert_not_null(strstr(err.text, "conv.out"));
+    cr_assert_eq(
+        tare_estimate_range(&out, &tare_estimator_nncf_mean_quantile, &in,
+                            &(tare_estimate_options){.number = TARE_NNCF_PROBABILITY,
+                                                     .set = *tare_estimator_nncf_mean_quantile.set},
+                            &err),
+        TARE_INVALID_ARGUMENT);
+    cr_assert_str_eq(err.text, "'sample.low' was not kept of the samples of tensor 'conv.out'");
     in.min = INFINITY;
     in.max = -INFINITY;
     cr_assert_eq(tare_estimate_range(&out, &tare_estimator_extremes, &in, &options, &err),
@@ -299,8 +305,8 @@ Test(estimate, odd_tensors_have_ranges) {
     for (size_t t = 0; t < sizeof tensors / sizeof *tensors; t++) {
         fixture f;
         add_values(&f, tensors[t].values, tensors[t].count);
-        f.statistics.sample_low = f.sample_min;
-        f.statistics.sample_high = f.sample_max;
+        f.statistics.samples[TARE_SAMPLE_LOW] = f.sample_min;
+        f.statistics.samples[TARE_SAMPLE_HIGH] = f.sample_max;
         for (size_t e = 0; tare_estimators[e] != NULL; e++) {
             for (int magnitude = 0; magnitude < 2; magnitude++) {
                 const tare_estimate out = run(&f, tare_estimators[e]->name, magnitude != 0);
@@ -314,6 +320,58 @@ Test(estimate, odd_tensors_have_ranges) {
             }
         }
         release(&f);
+    }
+}
+
+Test(nncf, compositions_are_read) {
+    const tare_estimator *estimator;
+    tare_estimate_options options;
+    tare_error err;
+    cr_assert_eq(tare_estimator_find(&estimator, &options, tare_estimators,
+                                     "nncf=p:0.01,max:abs_quantile/median_no_outliers", &err),
+                 TARE_OK, "%s", err.text);
+    cr_assert_eq(estimator, &tare_estimator_nncf);
+    cr_assert_eq(options.number, 0.01);
+    cr_assert_eq(options.set.min.reducer, TARE_NNCF_REDUCER_MIN);
+    cr_assert_eq(options.set.min.aggregator, TARE_NNCF_AGGREGATOR_MEAN);
+    cr_assert_eq(options.set.max.reducer, TARE_NNCF_REDUCER_ABS_QUANTILE);
+    cr_assert_eq(options.set.max.aggregator, TARE_NNCF_AGGREGATOR_MEDIAN_NO_OUTLIERS);
+    cr_assert_eq(tare_estimator_needs(estimator, &options), TARE_COLLECT_MAGNITUDES);
+    cr_assert_eq(
+        tare_estimator_find(&estimator, &options, tare_estimators, "nncf=min:mode/mean", &err),
+        TARE_INVALID_ARGUMENT);
+    cr_assert_str_eq(err.text, "method 'nncf': NNCF has no reducer 'mode'; known: min, max, "
+                               "abs_max, mean, quantile, abs_quantile");
+}
+
+Test(sample, what_is_collected_is_said_and_read) {
+    char text[TARE_COLLECT_TEXT_BYTES];
+    tare_error err;
+    unsigned read;
+    for (unsigned i = 0; i <= TARE_COLLECT_ANYTHING; i++) {
+        cr_assert_eq(tare_collect_parse(&read, tare_collect_text(text, i), ' ', &err), TARE_OK);
+        cr_assert_eq(read, i);
+    }
+    cr_assert_eq(tare_collect_parse(&read, "all,means", ',', &err), TARE_OK);
+    cr_assert_eq(read, TARE_COLLECT_ALL | TARE_COLLECT_MEANS);
+    cr_assert_eq(tare_collect_parse(&read, "codes,sum", ',', &err), TARE_INVALID_ARGUMENT);
+    cr_assert_not_null(strstr(err.text, "'sum' is nothing that is collected"));
+    cr_assert_eq(tare_collect_parse(&read, "", ',', &err), TARE_INVALID_ARGUMENT);
+}
+
+Test(sample, untouched_memory_holds_nothing) {
+    const tare_sample_numbers some = {{-1, 2, -0.5F, 1, 0, 3, 0.25F}};
+    for (unsigned i = 0; i <= TARE_COLLECT_ANYTHING; i++) {
+        uint32_t cells[TARE_SAMPLE_COLUMN_COUNT + 1] = {0};
+        tare_sample_numbers numbers;
+        cr_assert(!tare_sample_load(&numbers, cells, i));
+        tare_sample_store(cells, &some, i);
+        cr_assert_eq(cells[tare_sample_columns(i)], 0);
+        cr_assert(tare_sample_load(&numbers, cells, i));
+        for (size_t c = 0; c < TARE_SAMPLE_COLUMN_COUNT; c++) {
+            const bool kept = (tare_sample_column_infos[c].needs & ~i) == 0;
+            cr_assert(kept ? numbers.of[c] == some.of[c] : isnan(numbers.of[c]));
+        }
     }
 }
 

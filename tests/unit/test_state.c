@@ -11,6 +11,8 @@
 static const tare_stat_point points[] = {{.value = 3, .tensor = "a", .channels = 0},
                                          {.value = 7, .tensor = "b", .channels = 2, .axis = 1}};
 
+#define P 0.1
+
 static tare_status record(tare_state_lane *lane, size_t point, uint64_t slot, const float *data,
                           tare_error *err) {
     const tare_desc desc = {.dtype = TARE_DTYPE_FLOAT, .rank = 4, .dims = {1, 2, 2, 1}};
@@ -19,7 +21,8 @@ static tare_status record(tare_state_lane *lane, size_t point, uint64_t slot, co
 }
 
 static tare_state *new_state(size_t count, uint64_t samples, unsigned collect) {
-    const tare_state_spec spec = {.points = points, .point_count = count, .collect = collect};
+    const tare_state_spec spec = {
+        .points = points, .point_count = count, .collect = collect, .quantile = P};
     tare_state *state = NULL;
     cr_assert_eq(tare_state_new(&state, &spec, samples, NULL), TARE_OK);
     return state;
@@ -112,9 +115,15 @@ Test(state, size_is_stated_and_impossible_sizes_are_refused) {
     const tare_state_spec codes = {
         .points = points, .point_count = 2, .collect = TARE_COLLECT_CODES};
     tare_state *state = NULL;
-    cr_assert_geq(tare_state_bytes(&spec, 100), 2 * 100 * 16);
-    cr_assert_leq(tare_state_bytes(&spec, 1000) - tare_state_bytes(&spec, 0), 1000 * 100);
-    cr_assert_geq(tare_state_bytes(&codes, 0), 2 * TARE_CODE_COUNTERS * 8);
+    const tare_state_spec quantiles = {
+        .points = points, .point_count = 2, .collect = TARE_COLLECT_QUANTILES};
+    /* 4 bytes for each number of each tensor, and what a sample has once. */
+    const uint64_t once = 36;
+    cr_assert_leq(tare_state_bytes(&spec, 1000) - tare_state_bytes(&spec, 0),
+                  1000 * (2 * 8 + once));
+    cr_assert_leq(tare_state_bytes(&quantiles, 1000) - tare_state_bytes(&quantiles, 0),
+                  1000 * (2 * 16 + once));
+    cr_assert_geq(tare_state_bytes(&codes, 0), 2 * TARE_CODE_HISTOGRAM_BYTES);
     cr_assert_eq(tare_state_new(&state, &spec, UINT64_MAX, NULL), TARE_OUT_OF_MEMORY);
     cr_assert_eq(tare_state_new(&state, &spec, UINT64_MAX / 48, NULL), TARE_OUT_OF_MEMORY);
     cr_assert_null(state);
@@ -125,12 +134,14 @@ Test(state, size_is_stated_and_impossible_sizes_are_refused) {
 Test(state, samples_stand_in_the_order_of_their_ids) {
     static const size_t order[3] = {1, 2, 0};
     tare_state *state = filled(order, 2);
+    tare_sample_numbers numbers;
     cr_assert_str_eq(tare_state_sample_at(state, 0).name, "z");
     cr_assert_str_eq(tare_state_sample_at(state, 2).name, "x");
     cr_assert_eq(tare_state_find_sample(state, 99), 1);
     cr_assert_eq(tare_state_find_sample(state, 1), UINT64_MAX);
     cr_assert_eq(tare_state_find_sample(state, 101), UINT64_MAX);
-    cr_assert_eq(tare_state_record_at(state, 0, 0)->max, 9.0F);
+    cr_assert(tare_state_sample_numbers(&numbers, state, 0, 0));
+    cr_assert_eq(numbers.of[TARE_SAMPLE_MAX], 9.0F);
     cr_assert_eq(tare_state_codes(state, 0)->zeros, 4);
     cr_assert_eq(tare_code_histogram_finite(tare_state_codes(state, 1)), 12);
     tare_state_free(state);
@@ -169,15 +180,17 @@ Test(state, different_states_do_not_merge) {
                                             {.tensor = "c", .channels = 2, .axis = 1}};
     static const tare_stat_point wider[] = {{.tensor = "a"},
                                             {.tensor = "b", .channels = 3, .axis = 1}};
-    const tare_state_spec specs[] = {{points, 1, TARE_COLLECT_ALL},
-                                     {other, 2, TARE_COLLECT_ALL},
-                                     {wider, 2, TARE_COLLECT_ALL},
-                                     {points, 2, TARE_COLLECT_RANGES}};
+    const tare_state_spec specs[] = {{points, 1, TARE_COLLECT_ALL, P},
+                                     {other, 2, TARE_COLLECT_ALL, P},
+                                     {wider, 2, TARE_COLLECT_ALL, P},
+                                     {points, 2, TARE_COLLECT_RANGES, P},
+                                     {points, 2, TARE_COLLECT_ALL, 0.25}};
     static const char *const texts[] = {
         "'b'", "'c'", "3 channels on axis 1, expected 2",
-        "it has the fields 'ranges', expected 'ranges codes sums windows'"};
+        "it has the fields 'ranges', expected 'ranges codes sums windows quantiles'",
+        "it has the quantiles 0.25 of samples, expected 0.1"};
     tare_state *state = new_state(2, 0, TARE_COLLECT_ALL);
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         tare_state *from = NULL;
         tare_error err;
         cr_assert_eq(tare_state_new(&from, &specs[i], 0, NULL), TARE_OK);
@@ -203,7 +216,8 @@ static const tare_desc image_desc = {
 static const tare_desc rows_desc = {.dtype = TARE_DTYPE_FLOAT, .rank = 3, .dims = {1, 2, 3}};
 
 static tare_state *new_sum_state(tare_state_lane **lane, unsigned collect) {
-    const tare_state_spec spec = {.points = sum_points, .point_count = 2, .collect = collect};
+    const tare_state_spec spec = {
+        .points = sum_points, .point_count = 2, .collect = collect, .quantile = P};
     tare_state *state = NULL;
     cr_assert_eq(tare_state_new(&state, &spec, 4, NULL), TARE_OK);
     cr_assert_eq(tare_state_lane_new(lane, state, NULL), TARE_OK);
@@ -279,7 +293,11 @@ Test(state, results_of_a_device_are_recorded_alike) {
         {1, 2, 3}, {0, 0.5F, 0.5F}, {1, 2, 6}, {0, 0.5F, 1}};
     static const float sums[] = {0, 0, 3, 0.5F, 0, 0, 3, 0.5F, 0, 0, 3, 0.5F, 0, 0, 3, 0.5F};
     static const float *const windows[] = {sums};
-    const tare_collect_result found = {records, channels, windows};
+    /* The quantiles 0.1 and 0.9 of 8 values stand at 0.7 and 6.3. */
+    static const tare_quantile_pairs quantiles[] = {{{0, 0}, {0, 0}}, {{0, 1}, {1.5F, 2}}};
+    const tare_collect_result found = {
+        .records = records, .channels = channels, .quantiles = quantiles, .windows = windows};
+    tare_sample_numbers numbers;
     uint64_t *codes = calloc(TARE_COLLECT_CODE_COUNT, sizeof *codes);
     tare_state_lane *lane = NULL;
     tare_state *state = new_sum_state(&lane, TARE_COLLECT_ALL);
@@ -287,10 +305,11 @@ Test(state, results_of_a_device_are_recorded_alike) {
         .point = 0, .slot = 0, .result = &found, .sample = 1, .images = 2};
 
     cr_assert_eq(tare_state_record_result(lane, &result, NULL), TARE_OK);
-    codes[0x3f80] = 2;
-    codes[0xc000] = 3;
-    codes[0x0000] = 1;
-    tare_state_record_codes(state, 0, codes);
+    const uint32_t one = tare_code_of(0x3F800000, 128), two = tare_code_of(0x40000000, 128);
+    codes[one] = 2;
+    codes[TARE_CODE_BINS + two] = 3;
+    codes[0] = 1;
+    tare_state_record_codes(state, 0, codes, 128);
     complete(state, 0, 5, "sample");
     tare_state_merge(state, lane);
     tare_state_settle(state);
@@ -298,8 +317,13 @@ Test(state, results_of_a_device_are_recorded_alike) {
     cr_assert_eq(tare_exact_sum_value(&tare_state_window_sums(state, 0, 0)[3]), 1.0);
     cr_assert_eq(tare_exact_sum_value(&tare_state_window_sums(state, 0, 0)[2]), 6.0);
     cr_assert_eq(tare_state_codes(state, 0)->zeros, 2);
-    cr_assert_eq(tare_state_codes(state, 0)->counts[0x3f80], 2);
-    cr_assert_eq(tare_state_codes(state, 0)->counts[TARE_CODE_MAGNITUDES + 0x4000], 3);
+    cr_assert_eq(tare_state_codes(state, 0)->top, 128);
+    cr_assert_eq(tare_code_count(tare_state_codes(state, 0), one), 2);
+    cr_assert_eq(tare_code_count(tare_state_codes(state, 0), TARE_CODE_BINS + two), 3);
+    cr_assert(tare_state_sample_numbers(&numbers, state, 0, 0));
+    cr_assert_float_eq(numbers.of[TARE_SAMPLE_LOW], 0.7F, 1e-6F);
+    cr_assert_float_eq(numbers.of[TARE_SAMPLE_HIGH], 1.65F, 1e-6F);
+    cr_assert(isnan(numbers.of[TARE_SAMPLE_MEAN]));
     cr_assert_eq(tare_code_histogram_finite(tare_state_codes(state, 0)), 8);
     free(codes);
     tare_state_lane_free(lane);
@@ -325,7 +349,7 @@ Test(state, other_axes_and_windows_do_not_merge) {
                                               .padding = {0, 0},
                                               .output = {2, 1}};
     tare_stat_point changed[2] = {sum_points[0], sum_points[1]};
-    tare_state_spec spec = {changed, 2, TARE_COLLECT_ALL};
+    tare_state_spec spec = {changed, 2, TARE_COLLECT_ALL, P};
     tare_state_lane *lane = NULL;
     tare_state *state = new_sum_state(&lane, TARE_COLLECT_ALL);
     tare_error err;
@@ -343,7 +367,8 @@ Test(state, other_axes_and_windows_do_not_merge) {
     cr_assert_not_null(strstr(err.text, "1 windows, expected 0"));
     spec.collect = TARE_COLLECT_CODES;
     cr_assert_eq(tare_state_check_spec(state, &spec, &err), TARE_INVALID_ARGUMENT);
-    cr_assert_not_null(strstr(err.text, "'ranges codes sums windows', expected 'ranges codes'"));
+    cr_assert_not_null(
+        strstr(err.text, "'ranges codes sums windows quantiles', expected 'ranges codes'"));
     tare_state_lane_free(lane);
     tare_state_free(state);
 }

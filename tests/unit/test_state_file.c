@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Calibration states as files: what is written is read again, and what differs is named. */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,8 @@ static const tare_state_identity identity = {.model = "0123",
 
 static tare_state *make_state(unsigned collect) {
     static const float data[2][4] = {{-1, 0, 2, 3}, {0.5F, -300, 0, 5}};
-    const tare_state_spec spec = {.points = points, .point_count = 2, .collect = collect};
+    const tare_state_spec spec = {
+        .points = points, .point_count = 2, .collect = collect, .quantile = 0.25};
     const tare_desc desc = {.dtype = TARE_DTYPE_FLOAT, .rank = 4, .dims = {1, 2, 2, 1}};
     tare_state *state = NULL;
     tare_state_lane *lane = NULL;
@@ -75,11 +77,15 @@ static unsigned char *written(size_t *bytes, const tare_state *state) {
 
 Test(state_file, what_is_written_is_read) {
     static const unsigned collects[] = {
-        TARE_COLLECT_RANGES, TARE_COLLECT_ALL,     TARE_COLLECT_CODES,
-        TARE_COLLECT_SUMS,   TARE_COLLECT_WINDOWS, TARE_COLLECT_SUMS | TARE_COLLECT_WINDOWS};
+        TARE_COLLECT_RANGES,    TARE_COLLECT_ALL,
+        TARE_COLLECT_CODES,     TARE_COLLECT_SUMS,
+        TARE_COLLECT_WINDOWS,   TARE_COLLECT_SUMS | TARE_COLLECT_WINDOWS,
+        TARE_COLLECT_QUANTILES, TARE_COLLECT_MEANS | TARE_COLLECT_MAGNITUDES,
+        TARE_COLLECT_ANYTHING};
     for (size_t i = 0; i < sizeof collects / sizeof collects[0]; i++) {
         tare_state *state = make_state(collects[i]);
         const tare_state_spec spec = tare_state_spec_of(state);
+        tare_sample_numbers numbers;
         tare_state_file file;
         tare_error err = {0};
         size_t bytes = 0, bytes_again = 0;
@@ -88,7 +94,10 @@ Test(state_file, what_is_written_is_read) {
         cr_assert_eq(tare_state_identity_check(&file.identity, &identity, NULL), TARE_OK);
         cr_assert_eq(tare_state_check_spec(file.state, &spec, NULL), TARE_OK);
         cr_assert_str_eq(tare_state_sample_at(file.state, 0).name, "eight");
-        cr_assert_eq(tare_state_record_at(file.state, 0, 0)->min, -300.0F);
+        cr_assert(tare_state_sample_numbers(&numbers, file.state, 0, 0));
+        cr_assert_eq(numbers.of[TARE_SAMPLE_MIN], -300.0F);
+        cr_assert_eq(isnan(numbers.of[TARE_SAMPLE_HIGH]),
+                     (collects[i] & TARE_COLLECT_QUANTILES) == 0);
         cr_assert_eq(tare_state_channel_max(file.state, 1)[1], 5.0F);
         cr_assert_eq(tare_state_counts_of(file.state, 0).elements, 8);
         cr_assert_eq(tare_state_counts_of(file.state, 1).zeros, 2);
@@ -138,11 +147,13 @@ Test(state_file, impossible_contents_are_refused) {
     static const struct {
         const char *old, *new, *text;
     } cases[] = {
-        {"\"version\":\"2\"", "\"version\":\"7\"", "version '7'"},
+        {"\"version\":\"3\"", "\"version\":\"2\"", "version '2' of the format"},
+        {"\"quantile\":\"0.25", "\"quantile\":\"7.25", "its quantile is '7.25'"},
+        {"\"quantile\":\"0.25", "\"quantile\":\"x.25", "its quantile is 'x.25'"},
         {"\"sample.id\":", "\"sample.ix\":", "'sample.id' is missing"},
-        {"\"shape\":[2,2]", "\"shape\":[2,9]", "'sample.elements'"},
+        {"\"shape\":[2,2]", "\"shape\":[2,9]", "'sample.min'"},
         {"\"F32\"", "\"F64\"", "is not F32"},
-        {"\"fields\":\"ranges codes ", "\"fields\":\"ranges cones ", "'ranges cones "},
+        {"\"fields\":\"ranges codes ", "\"fields\":\"ranges cones ", "'cones' is nothing"},
         {"\"shape\":[2,10]", "\"shape\":[2,11]", "'window.shape'"},
         {"\"channel_sum\":", "\"channel_sun\":", "'channel_sum' is missing"},
         {"\"format\":\"tare-state\"", "\"format\":\"bare-state\"", "'bare-state'"},
@@ -162,6 +173,60 @@ Test(state_file, impossible_contents_are_refused) {
         tare_safetensors_seal(content, bytes);
         cr_assert_neq(tare_state_read_memory(&file, content, bytes, &err), TARE_OK);
         cr_assert_not_null(strstr(err.text, cases[i].text), "%s", err.text);
+        tare_state_file_release(&file);
+        free(content);
+    }
+    tare_state_free(state);
+}
+
+/* Where the bytes of a tensor of one byte per element begin. */
+static unsigned char *tensor_in(unsigned char *content, const char *name) {
+    char key[64];
+    uint64_t header = 0, offset;
+    const char *at;
+    (void)snprintf(key, sizeof key, "\"%s\":{", name);
+    memcpy(&header, content, sizeof header);
+    at = strstr((const char *)content + 8, key);
+    cr_assert_not_null(at);
+    at = strstr(at, "\"data_offsets\":[");
+    cr_assert_not_null(at);
+    offset = strtoull(at + strlen("\"data_offsets\":["), NULL, 10);
+    return content + 8 + header + offset;
+}
+
+/* Numbers that the checksum agrees with, but that contradict each other. */
+Test(state_file, impossible_codes_are_refused) {
+    static const struct {
+        const char *tensor, *text;
+        size_t at;
+        unsigned char value;
+    } cases[] = {
+        {"codes", "does not agree with the codes", 0, 99},
+        {"codes", "'codes'", 0, 0x80},
+        {"codes.top", "'codes.top' does not agree with the samples' extremes", 0, 255},
+        {"codes.top", "'codes.top' does not agree with the samples' extremes", 0, 0},
+        {"codes.top", "'codes.top' does not agree with the samples' extremes", 0, 40},
+        {"codes.span", "'counts' does not agree with the codes", 0, 1},
+        {"codes.span", "'codes.span' holds an impossible code", 6, 9},
+        {"sample.low", "'sample.min' holds what is no range", 3, 0x7F},
+        {"counts", "'counts'", 0, 9},
+    };
+    tare_state *state = make_state(TARE_COLLECT_ALL);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t bytes = 0;
+        unsigned char *content = written(&bytes, state);
+        unsigned char *at = tensor_in(content, cases[i].tensor) + cases[i].at;
+        tare_state_file file;
+        tare_error err = {0};
+        cr_assert_neq(*at, cases[i].value);
+        *at = cases[i].value;
+        if (strcmp(cases[i].tensor, "sample.low") == 0) {
+            at[-1] = 0x80; /* infinity */
+            at[-2] = at[-3] = 0;
+        }
+        tare_safetensors_seal(content, bytes);
+        cr_assert_neq(tare_state_read_memory(&file, content, bytes, &err), TARE_OK, "case %zu", i);
+        cr_assert_not_null(strstr(err.text, cases[i].text), "case %zu: %s", i, err.text);
         tare_state_file_release(&file);
         free(content);
     }

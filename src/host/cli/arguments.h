@@ -42,9 +42,9 @@ typedef struct tare_cli_arguments {
     tare_cli_shard shard;
     tare_cli_duration checkpoint;
     tare_cli_duration seconds;
+    tare_cli_probability quantile;
     bool tune;
     bool resume;
-    bool ranges_only;
     bool layers;
     bool allow_duplicates;
     bool skip_bad;

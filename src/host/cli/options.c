@@ -76,7 +76,12 @@ void tare_cli_calibrate_options(tare_calibrate_options *options, tare_cli_progre
         options->target = arguments->target;
     }
     options->resume = arguments->resume;
-    options->ranges_only = arguments->ranges_only;
+    if (arguments->collect != NULL) {
+        options->collect = arguments->collect;
+    }
+    if (arguments->quantile.given) {
+        options->quantile = arguments->quantile.value;
+    }
     options->ignored_names = arguments->ignored_names.items;
     options->ignored_name_count = arguments->ignored_names.count;
     options->ignored_types = arguments->ignored_types.items;

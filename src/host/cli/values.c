@@ -156,6 +156,16 @@ static const char *append_shape(void *field, char *value) {
     return NULL;
 }
 
+static const char *set_half(void *field, char *value) {
+    tare_cli_probability *out = (tare_cli_probability *)field;
+    char *end = NULL;
+    out->value = strtod(value, &end);
+    out->given = true;
+    return end != value && *end == '\0' && out->value >= 0.0 && out->value <= 0.5
+               ? NULL
+               : "a probability from 0 to 0.5";
+}
+
 const tare_cli_kind tare_cli_switch = {set_switch, false};
 const tare_cli_kind tare_cli_text = {set_text, false};
 const tare_cli_kind tare_cli_text_list = {append_text, true};
@@ -163,4 +173,5 @@ const tare_cli_kind tare_cli_count = {set_count, false};
 const tare_cli_kind tare_cli_size = {set_size, false};
 const tare_cli_kind tare_cli_parts = {set_parts, false};
 const tare_cli_kind tare_cli_time = {set_time, false};
+const tare_cli_kind tare_cli_half = {set_half, false};
 const tare_cli_kind tare_cli_shape = {append_shape, true};

@@ -32,6 +32,12 @@ typedef struct tare_cli_duration {
     bool given;
 } tare_cli_duration;
 
+/** A probability. */
+typedef struct tare_cli_probability {
+    double value;
+    bool given;
+} tare_cli_probability;
+
 /** A kind of value. `set` reads `value` (which it may modify) into the field and returns NULL, or
  * returns what it expected instead. */
 typedef struct tare_cli_kind {
@@ -46,6 +52,7 @@ extern const tare_cli_kind tare_cli_count;     /**< uint64_t, 1 to 2^31 - 1 */
 extern const tare_cli_kind tare_cli_size;      /**< uint64_t: bytes, with K, M, G or T */
 extern const tare_cli_kind tare_cli_parts;     /**< tare_cli_shard: I/N */
 extern const tare_cli_kind tare_cli_time;      /**< tare_cli_duration: with ms, s, m or h */
+extern const tare_cli_kind tare_cli_half;      /**< tare_cli_probability: 0 to 0.5 */
 extern const tare_cli_kind tare_cli_shape;     /**< tare_cli_shapes: NAME=1x3x224x224 */
 
 #endif

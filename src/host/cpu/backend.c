@@ -42,4 +42,5 @@ const tare_backend tare_backend_cpu = {
     .table_count = sizeof(tables) / sizeof(tables[0]),
     .thread_begin = tare_dnnl_thread_begin,
     .reduce = tare_cpu_reduce,
+    .find_codes = tare_cpu_find_codes,
 };

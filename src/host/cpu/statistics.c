@@ -311,9 +311,16 @@ tare_status tare_cpu_reduce(tare_reduce_record *out, const tare_reduce_request *
     }
     out->min += 0.0F;
     out->max += 0.0F;
+    if (count > 0) {
+        tare_cpu_sample_numbers(request, (size_t)count);
+    }
     if (request->window_count == 0) {
         return TARE_OK;
     }
     return tare_cpu_window_sums(
         request, out->nan + out->positive_infinity + out->negative_infinity > 0, err);
+}
+
+void tare_cpu_find_codes(int32_t *out, const float *in, int64_t count, uint32_t top) {
+    tare_vector_best()->find_codes(out, in, count, top);
 }

@@ -12,6 +12,12 @@
 TARE_MUST_CHECK tare_status tare_cpu_reduce(tare_reduce_record *out,
                                             const tare_reduce_request *request, tare_error *err);
 
+/** The quantiles and the mean of a request, of `count` > 0 elements. */
+void tare_cpu_sample_numbers(const tare_reduce_request *request, size_t count);
+
+/** exec/code_find.h */
+void tare_cpu_find_codes(int32_t *out, const float *in, int64_t count, uint32_t top);
+
 /** The window sums of a request. `unusual`: some elements are not finite. */
 TARE_MUST_CHECK tare_status tare_cpu_window_sums(const tare_reduce_request *request, bool unusual,
                                                  tare_error *err);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "cpu/isa.h"
+#include "exec/code_find.h"
 
 /** Unary functions of float32 with a vectorised loop. */
 typedef enum tare_unary {
@@ -94,6 +95,17 @@ typedef struct tare_extremes {
     int64_t zeros;   /**< of both signs */
 } tare_extremes;
 
+/** The elements at both ends of a sample, seen as patterns under a mask (which takes signs off or
+ * leaves them). */
+typedef struct tare_tails {
+    uint32_t mask;
+    float low, high; /**< those below low and those above high are kept */
+    float *kept;     /**< room for so many */
+    int64_t room;
+    int64_t count;           /**< that are kept, or would be if there were room */
+    int64_t at_low, at_high; /**< that are equal to low, to high */
+} tare_tails;
+
 /** Columns over a few rows. */
 typedef struct tare_row_reduction {
     float *sum, *low, *high; /**< per column; sums start with +0 and may be of anything */
@@ -126,6 +138,10 @@ typedef struct tare_vector {
     /** Merges `count` elements. Where largest comes out as infinity or more, low and high mean
      * nothing. */
     void (*look_over)(tare_extremes *out, const float *in, int64_t count);
+    /** exec/code_find.h */
+    tare_code_finder find_codes;
+    /** Keeps and counts the tails of `count` elements, in addition to what was found before. */
+    void (*gather_tails)(tare_tails *out, const float *in, int64_t count);
     /** dims[0] rows, each dims[1] elements behind the last, of which the first `columns` are used;
      * rows in ascending order. */
     void (*reduce_rows)(tare_row_reduction *out, const float *in, const int64_t dims[2],

@@ -9,6 +9,8 @@
 #ifndef TARE_EXEC_BACKEND_H
 #define TARE_EXEC_BACKEND_H
 
+#include "exec/code_find.h"
+#include "exec/quantile.h"
 #include "exec/reduce.h"
 #include "ir/graph.h"
 
@@ -130,7 +132,8 @@ typedef struct tare_collect_window {
     int64_t output[2];
 } tare_collect_window;
 
-/** What to reduce: one sample, a float32 operand. exec/reduce.h says what the results are. */
+/** What to reduce: one sample, a float32 operand. exec/reduce.h says what the results are.
+ * Quantiles and mean mean nothing where there are no elements, NaN or infinities. */
 typedef struct tare_reduce_request {
     const tare_desc *desc;
     const void *data;
@@ -138,8 +141,16 @@ typedef struct tare_reduce_request {
     int axis;                      /**< of the channels */
     const tare_collect_window *windows;
     size_t window_count;
-    float *const *window_sums; /**< out: per window [dims[0]][kernel 0][kernel 1][dims[1]] */
+    float *const *window_sums;       /**< out: per window [dims[0]][kernel 0][kernel 1][dims[1]] */
+    double quantile;                 /**< p: quantiles of p and 1 - p; 0 to 0.5 */
+    tare_quantile_pairs *quantiles;  /**< out: of the values; NULL: not wanted */
+    tare_quantile_pairs *magnitudes; /**< out: of the magnitudes; NULL: not wanted */
+    float *quantile_scratch;         /**< TARE_QUANTILE_SCRATCH numbers, where either is wanted */
+    float *mean; /**< out, rounded once from a sum in double; NULL: not wanted */
 } tare_reduce_request;
+
+/** Numbers of working memory for quantiles. */
+#define TARE_QUANTILE_SCRATCH 65536
 
 /** The rows of one family of kernels. The file that implements them defines one such const object,
  * and the backend lists their addresses (a count in another file is no constant for C). */
@@ -162,6 +173,8 @@ typedef struct tare_backend {
     /** Reduces one operand behind the kernel that produced it. */
     tare_status (*reduce)(tare_reduce_record *out, const tare_reduce_request *request,
                           tare_error *err);
+    /** Finds the counters of a code histogram for values in host memory; NULL: tare_code_find(). */
+    tare_code_finder find_codes;
     /** NULL: it computes in host memory. */
     const struct tare_device_functions *device;
 } tare_backend;

@@ -10,6 +10,8 @@
 #define TARE_EXEC_DEVICE_H
 
 #include "exec/backend.h"
+#include "exec/code.h"
+#include "exec/quantile.h"
 
 /** A marked point in a queue: what was given to it before is done when the mark is reached. */
 typedef struct tare_mark tare_mark;
@@ -98,6 +100,8 @@ typedef struct tare_collect_point {
     int axis;                           /**< of the channels; not 0 */
     bool channels;                      /**< per-channel values are wanted: dims[axis] */
     bool codes;                         /**< a code histogram is wanted */
+    bool quantiles;                     /**< quantiles of each sample are wanted */
+    double quantile;                    /**< p: those of p and 1 - p; 0 to 0.5 */
     const tare_collect_window *windows; /**< of a value of rank 3 or 4 */
     size_t window_count;
 } tare_collect_point;
@@ -105,8 +109,13 @@ typedef struct tare_collect_point {
 /** What one batch left of a point, in host memory, by sample. Of a batch that was padded only the
  * first samples mean anything. */
 typedef struct tare_collect_result {
-    const tare_reduce_record *records;   /**< [samples] */
-    const tare_reduce_channel *channels; /**< [samples][dims[axis]], or NULL */
+    const tare_reduce_record *records;    /**< [samples] */
+    const tare_reduce_channel *channels;  /**< [samples][dims[axis]], or NULL */
+    const tare_quantile_pairs *quantiles; /**< [samples], or NULL; they mean nothing for a sample
+                                             that is empty or holds NaN or infinities */
+    /* What a backend in host memory finds besides: [samples], or NULL. */
+    const tare_quantile_pairs *magnitudes;
+    const float *means;
     const float *const *windows; /**< per window [dims[0]][kernel 0][kernel 1][dims[1]], or NULL */
 } tare_collect_result;
 
@@ -117,8 +126,9 @@ typedef struct tare_collect {
     int64_t samples;  /**< the first so many count; the rest is padding */
 } tare_collect;
 
-/** Bins of a collector's code histogram: the top 16 bits of the float32 pattern. */
-#define TARE_COLLECT_CODE_COUNT 65536
+/** Counts of a collector's code histogram: those of positive values by bin (exec/code.h), then
+ * those of negative ones. */
+#define TARE_COLLECT_CODE_COUNT ((size_t)2 * TARE_CODE_BINS)
 
 /** All functions are set. Those that fail return a status and write *err; the others cannot. */
 typedef struct tare_device_functions {
@@ -183,9 +193,10 @@ typedef struct tare_device_functions {
     void (*collect_result)(tare_collect_result *out, tare_collector *collector, size_t slot,
                            size_t point);
     /** Waits for the queue, writes the TARE_COLLECT_CODE_COUNT counts of a point since the last
-     * call, and sets them to 0. */
-    tare_status (*collect_codes)(uint64_t *counts, tare_collector *collector, tare_queue *queue,
-                                 size_t point, tare_error *err);
+     * call, and sets them to 0. Zeros, NaN and infinities are not among them. *top: what the bins
+     * are relative to, the exponent of the largest magnitude among these values or a higher one. */
+    tare_status (*collect_codes)(uint64_t *counts, uint32_t *top, tare_collector *collector,
+                                 tare_queue *queue, size_t point, tare_error *err);
 } tare_device_functions;
 
 #endif

@@ -1,198 +1,326 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Counting of codes, and walking over the counts in order of value. */
+/** Counting of codes, and merging counts of different tops. */
 #include "stats/code_histogram.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Counters per code, used in turn: the next value often has the same code, and adding to a counter
- * that was stored just before waits for that store. */
-#define COPIES   4
-/* Values whose extremes are taken before they are counted: they stay in the first cache. */
-#define BLOCK    4096
-/* Up to here adding to the 64-bit counters is cheaper than flushing private ones. */
-#define FEW      1024
-#define NEGATIVE 0x8000U
-#define CODES    0x10000U
+/* Values whose bins are found before they are counted: they stay in the first cache. */
+#define BLOCK     2048
+#define MAGNITUDE 0x7FFFFFFFU
+/* Counters that are looked at together; all bins of a sign are a whole number of such groups. */
+#define GROUP     32
+/* Counters of a page of memory. */
+#define PAGE      1024
 
-/* A count in the upper 24 bits and a sum of places in the lower 40 bits: one addition for both.
- * Neither overflows with MOST values. */
-#define ONE      ((uint64_t)1 << 40)
-#define MOST     ((size_t)1 << 23)
+_Static_assert(TARE_CODE_BINS % GROUP == 0, "a group is of one sign");
 
 struct tare_code_counter {
-    uint64_t packed[CODES][COPIES];
+    uint64_t zeros, nan, positive_infinity, negative_infinity;
+    uint32_t top;  /* 0: no bin is in use */
+    uint32_t last; /* bin in use, of either sign */
+    bool negative; /* bins of negative values may be in use */
+    /* Small counters let all of them stay in the second cache. What they cannot hold is noted. */
+    uint16_t counts[TARE_CODE_COUNTERS + TARE_CODE_ZERO_BINS];
+    uint32_t *full; /* bins whose counter went over, once each time */
+    size_t full_count, full_room;
 };
 
-void tare_code_histogram_init(tare_code_histogram *histogram, uint64_t *counts) {
+void tare_code_histogram_init(tare_code_histogram *histogram, void *memory) {
+    uint32_t *counts = memory;
     *histogram = (tare_code_histogram){.counts = counts,
-                                       .places = counts + (size_t)2 * TARE_CODE_MAGNITUDES,
-                                       .first = TARE_CODE_MAGNITUDES};
+                                       .high = (uint16_t *)(void *)(counts + TARE_CODE_COUNTERS),
+                                       .first = TARE_CODE_BINS};
 }
 
 void tare_code_histogram_clear(tare_code_histogram *histogram) {
     if (histogram->first <= histogram->last) {
-        const size_t bytes = (histogram->last - histogram->first + 1) * sizeof *histogram->counts;
-        for (size_t part = 0; part < 4; part++) {
-            memset(histogram->counts + part * TARE_CODE_MAGNITUDES + histogram->first, 0, bytes);
+        for (size_t sign = 0; sign < 2; sign++) {
+            for (size_t bin = histogram->first; bin <= histogram->last; bin++) {
+                tare_code_histogram_set(histogram, sign * TARE_CODE_BINS + bin, 0);
+            }
         }
     }
     tare_code_histogram_init(histogram, histogram->counts);
 }
 
+void tare_code_histogram_set(tare_code_histogram *histogram, size_t counter, uint64_t count) {
+    histogram->counts[counter] = (uint32_t)count;
+    /* Memory that holds zeros need not be written, and then is not there. */
+    if (histogram->high[counter] != (uint16_t)(count >> 32)) {
+        histogram->high[counter] = (uint16_t)(count >> 32);
+    }
+}
+
+static void add(tare_code_histogram *histogram, size_t counter, uint64_t count) {
+    tare_code_histogram_set(histogram, counter, tare_code_count(histogram, counter) + count);
+}
+
 tare_status tare_code_counter_new(tare_code_counter **out, tare_error *err) {
+    const size_t room = TARE_CODE_COUNTER_MOST >> 16;
     *out = calloc(1, sizeof **out);
-    return *out == NULL ? tare_fail_memory(err, sizeof **out, "the counters of histograms")
-                        : TARE_OK;
+    if (*out == NULL || ((*out)->full = malloc(room * sizeof *(*out)->full)) == NULL) {
+        tare_code_counter_free(*out);
+        *out = NULL;
+        return tare_fail_memory(err, tare_code_counter_bytes(), "the counters of histograms");
+    }
+    (*out)->full_room = room;
+    return TARE_OK;
 }
 
 void tare_code_counter_free(tare_code_counter *counter) {
-    free(counter);
+    if (counter != NULL) {
+        free(counter->full);
+        free(counter);
+    }
 }
 
 size_t tare_code_counter_bytes(void) {
-    return sizeof(tare_code_counter);
+    return sizeof(tare_code_counter) + (TARE_CODE_COUNTER_MOST >> 16) * sizeof(uint32_t);
 }
 
-static void touch(tare_code_histogram *histogram, uint32_t first, uint32_t last) {
-    histogram->first = first < histogram->first ? first : histogram->first;
-    histogram->last = last > histogram->last ? last : histogram->last;
+/* ---- counting ---- */
+
+static uint32_t bits_of(const float *value) {
+    uint32_t bits;
+    memcpy(&bits, value, sizeof bits);
+    return bits;
 }
 
-/* The slow way: for few values, and for blocks with NaN or infinities. */
-static void add_each(tare_code_histogram *histogram, const float *values, size_t count) {
+static void count_bin(tare_code_counter *counter, size_t bin) {
+    counter->counts[bin]++;
+    if (counter->counts[bin] == 0) {
+        counter->full[counter->full_count++] = (uint32_t)bin;
+    }
+}
+
+/* The slow way: where there are NaN or infinities. */
+static void count_each(tare_code_counter *counter, const float *values, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        const uint32_t code = bits >> 16, magnitude = code & ~NEGATIVE;
-        if ((bits & 0x7FFFFFFFU) == 0) {
-            histogram->zeros++;
-        } else if (magnitude < TARE_CODE_MAGNITUDES) {
-            const size_t half = code & NEGATIVE ? TARE_CODE_MAGNITUDES : 0;
-            histogram->counts[half + magnitude]++;
-            histogram->places[half + magnitude] += bits & 0xFFFFU;
-            touch(histogram, magnitude, magnitude);
-        } else if (isnan(values[i])) {
-            histogram->nan++;
-        } else if (values[i] > 0) {
-            histogram->positive_infinity++;
+        const uint32_t bits = bits_of(&values[i]), magnitude = bits & MAGNITUDE;
+        if (magnitude == 0) {
+            counter->zeros++;
+        } else if (magnitude < TARE_CODE_INFINITE) {
+            count_bin(counter,
+                      (bits >> 31) * TARE_CODE_BINS + tare_code_of(magnitude, counter->top));
+        } else if (magnitude > TARE_CODE_INFINITE) {
+            counter->nan++;
+        } else if (bits == magnitude) {
+            counter->positive_infinity++;
         } else {
-            histogram->negative_infinity++;
+            counter->negative_infinity++;
         }
     }
 }
 
-/* What one look at a block tells. Magnitudes are patterns without sign, less 1: zeros then have the
- * largest and do not hide the smallest value. */
-typedef struct block_extremes {
-    uint32_t min, max;
-    uint32_t zeros, negative_zeros; /* of either sign; of the negative one */
-} block_extremes;
-
-static block_extremes look_at(const float *values, size_t count) {
-    block_extremes out = {.min = UINT32_MAX, .max = 0};
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        const uint32_t magnitude = bits & 0x7FFFFFFFU;
-        out.min = magnitude - 1 < out.min ? magnitude - 1 : out.min;
-        out.max = magnitude > out.max ? magnitude : out.max;
-        out.zeros += magnitude == 0 ? 1U : 0U;
-        out.negative_zeros += bits == 0x80000000U ? 1U : 0U;
-    }
-    return out;
-}
-
-static void count_block(tare_code_counter *counter, const float *values, size_t count) {
-    size_t i = 0;
-    for (; i + COPIES <= count; i += COPIES) {
-        uint32_t bits[COPIES];
-        memcpy(bits, values + i, sizeof bits);
-        for (size_t k = 0; k < COPIES; k++) {
-            counter->packed[bits[k] >> 16][k] += ONE | (bits[k] & 0xFFFFU);
-        }
-    }
-    for (; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, values + i, sizeof bits);
-        counter->packed[bits >> 16][0] += ONE | (bits & 0xFFFFU);
-    }
-}
-
-/* Adds what was counted of a code; the private counts become 0 again. */
-static void take(uint64_t *count, uint64_t *place, uint64_t *copies) {
-    for (size_t k = 0; k < COPIES; k++) {
-        *count += copies[k] / ONE;
-        *place += copies[k] % ONE;
-        copies[k] = 0;
-    }
-}
-
-/* Moves the private counts of magnitudes first..last and of code 0, where zeros (so many of each
- * sign) stand among the smallest denormals. */
-static void flush(tare_code_histogram *histogram, tare_code_counter *counter,
-                  const uint32_t range[2], const uint64_t zeros[2]) {
-    for (uint32_t half = 0; half < 2; half++) {
-        uint64_t *to = histogram->counts + (size_t)half * TARE_CODE_MAGNITUDES;
-        uint64_t *places = histogram->places + (size_t)half * TARE_CODE_MAGNITUDES;
-        uint64_t(*from)[COPIES] = counter->packed + (size_t)half * NEGATIVE;
-        take(&to[0], &places[0], from[0]);
-        to[0] -= zeros[half];
-        for (uint32_t m = range[0] > 0 ? range[0] : 1; m <= range[1]; m++) {
-            take(&to[m], &places[m], from[m]);
-        }
-    }
-    touch(histogram, range[0], range[1]);
-}
-
-/* At most MOST values. */
-static void add_many(tare_code_histogram *histogram, tare_code_counter *counter,
-                     const float *values, size_t count) {
-    uint32_t range[2] = {TARE_CODE_MAGNITUDES, 0};
-    uint64_t zeros[2] = {0, 0};
-
+static void count_blocks(tare_code_counter *counter, tare_code_finder find, const float *values,
+                         size_t count) {
+    int32_t bins[BLOCK];
     for (size_t at = 0; at < count; at += BLOCK) {
         const size_t length = count - at < BLOCK ? count - at : BLOCK;
-        const block_extremes block = look_at(values + at, length);
-        if (block.max >> 16 >= TARE_CODE_MAGNITUDES) {
-            add_each(histogram, values + at, length);
+        find(bins, values + at, (int64_t)length, counter->top);
+        for (size_t i = 0; i < length; i++) {
+            count_bin(counter, (size_t)bins[i]);
+        }
+    }
+}
+
+tare_code_extent tare_code_extent_of(const float *values, size_t count) {
+    tare_code_extent extent = {.finite = true};
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t bits = bits_of(&values[i]), magnitude = bits & MAGNITUDE;
+        const bool finite = magnitude < TARE_CODE_INFINITE;
+        extent.largest = finite && magnitude > extent.largest ? magnitude : extent.largest;
+        extent.finite = extent.finite && finite;
+        extent.negative = extent.negative || bits != magnitude;
+    }
+    return extent;
+}
+
+void tare_code_counter_count(tare_code_counter *counter, tare_code_finder find, uint32_t top,
+                             const tare_code_extent *extent, const float *values, size_t count) {
+    const uint32_t own = extent->largest > 0 ? tare_code_top(extent->largest) : 0;
+
+    counter->top = own > top ? own : top;
+    counter->negative = extent->negative;
+    counter->last = counter->top == 0 ? 0 : tare_code_of(extent->largest, counter->top);
+    if (extent->largest == 0 && extent->finite) {
+        counter->zeros += count;
+    } else if (extent->finite) {
+        count_blocks(counter, find != NULL ? find : tare_code_find, values, count);
+    } else {
+        count_each(counter, values, count);
+    }
+}
+
+/* ---- adding up ---- */
+
+/* In rising order, as a bin never moves up: what is moved has been read, and where it goes has been
+ * moved. */
+static void raise_half(tare_code_histogram *histogram, size_t first, uint32_t top) {
+    for (uint32_t bin = histogram->first; bin <= histogram->last; bin++) {
+        const uint64_t count = tare_code_count(histogram, first + bin);
+        if (count > 0) {
+            tare_code_histogram_set(histogram, first + bin, 0);
+            add(histogram, first + tare_code_raised(bin, histogram->top, top), count);
+        }
+    }
+}
+
+static void raise(tare_code_histogram *histogram, uint32_t top) {
+    if (histogram->top >= top) {
+        return;
+    }
+    if (histogram->first <= histogram->last) {
+        raise_half(histogram, 0, top);
+        raise_half(histogram, TARE_CODE_BINS, top);
+        histogram->first = tare_code_raised(histogram->first, histogram->top, top);
+        histogram->last = tare_code_raised(histogram->last, histogram->top, top);
+    }
+    histogram->top = top;
+}
+
+static void touch(tare_code_histogram *histogram, uint32_t bin) {
+    histogram->first = bin < histogram->first ? bin : histogram->first;
+    histogram->last = bin > histogram->last ? bin : histogram->last;
+}
+
+/* Adds a count of a bin that is relative to a top no higher than the histogram's. */
+static void add_count(tare_code_histogram *to, size_t sign, uint32_t bin, uint32_t top,
+                      uint64_t count) {
+    const uint32_t own = top == to->top ? bin : tare_code_raised(bin, top, to->top);
+    add(to, sign * TARE_CODE_BINS + own, count);
+    touch(to, own);
+}
+
+/* Moves the private counts of one sign where the bins are the histogram's own: whole groups at a
+ * time, of which most are empty or full. */
+static void take_same(tare_code_histogram *to, tare_code_counter *counter, size_t first) {
+    for (size_t at = first; at <= first + counter->last; at += GROUP) {
+        uint16_t *from = counter->counts + at;
+        uint32_t *counts = to->counts + at;
+        uint32_t any = 0, over = 0;
+        for (size_t i = 0; i < GROUP; i++) {
+            any |= from[i];
+        }
+        if (any == 0) {
             continue;
         }
-        histogram->zeros += block.zeros;
-        if (block.max == 0) {
-            continue;
+        for (size_t i = 0; i < GROUP; i++) {
+            over |= counts[i] & 0x80000000U;
         }
-        count_block(counter, values + at, length);
-        zeros[0] += block.zeros - block.negative_zeros;
-        zeros[1] += block.negative_zeros;
-        range[0] = (block.min + 1) >> 16 < range[0] ? (block.min + 1) >> 16 : range[0];
-        range[1] = block.max >> 16 > range[1] ? block.max >> 16 : range[1];
+        for (size_t i = 0; i < GROUP; i++) {
+            if (over != 0) {
+                add(to, at + i, from[i]); /* may be close to what the lower bits hold */
+            } else {
+                counts[i] += from[i];
+            }
+        }
+        memset(from, 0, GROUP * sizeof *from);
     }
-    if (range[0] <= range[1]) {
-        flush(histogram, counter, range, zeros);
+}
+
+/* The same where each bin goes into one of a higher top. */
+static void take_raised(tare_code_histogram *to, tare_code_counter *counter, size_t sign) {
+    uint16_t *counts = counter->counts + sign * TARE_CODE_BINS;
+    for (uint32_t bin = 0; bin <= counter->last; bin++) {
+        if (counts[bin] > 0) {
+            add_count(to, sign, bin, counter->top, counts[bin]);
+            counts[bin] = 0;
+        }
     }
+}
+
+/* Takes the memory of the bins of a sign at once, down to 2^-31 of the largest value. Left to the
+ * values it would creep up over the whole run, and a run could end for want of memory that was
+ * there when it began. */
+static void touch_memory(tare_code_histogram *histogram, size_t sign) {
+    volatile uint32_t *counts = histogram->counts + sign * TARE_CODE_BINS;
+    if (histogram->touched[sign] != histogram->top) {
+        const uint32_t last = tare_code_last(histogram->top);
+        const uint32_t fine = tare_code_first_fine(histogram->top), more = 3U * PAGE;
+        for (uint32_t bin = fine > more ? fine - more : 0; bin <= last; bin += PAGE) {
+            counts[bin] = counts[bin];
+        }
+        histogram->touched[sign] = histogram->top;
+    }
+}
+
+static void take_half(tare_code_histogram *to, tare_code_counter *counter, size_t sign) {
+    touch_memory(to, sign);
+    if (to->top == counter->top) {
+        take_same(to, counter, sign * TARE_CODE_BINS);
+    } else {
+        take_raised(to, counter, sign);
+    }
+}
+
+static void take_full(tare_code_histogram *to, tare_code_counter *counter) {
+    for (size_t i = 0; i < counter->full_count; i++) {
+        const uint32_t bin = counter->full[i];
+        if (bin >= TARE_CODE_COUNTERS) {
+            to->zeros += 0x10000;
+        } else {
+            add_count(to, bin / TARE_CODE_BINS, bin % TARE_CODE_BINS, counter->top, 0x10000);
+        }
+    }
+    counter->full_count = 0;
+}
+
+void tare_code_histogram_take(tare_code_histogram *histogram, tare_code_counter *counter) {
+    uint16_t *zeros = counter->counts + TARE_CODE_COUNTERS;
+    for (size_t i = 0; i < TARE_CODE_ZERO_BINS; i++) {
+        histogram->zeros += zeros[i];
+        zeros[i] = 0;
+    }
+    histogram->zeros += counter->zeros;
+    histogram->nan += counter->nan;
+    histogram->positive_infinity += counter->positive_infinity;
+    histogram->negative_infinity += counter->negative_infinity;
+    if (counter->top > 0) {
+        raise(histogram, counter->top);
+        take_full(histogram, counter);
+        take_half(histogram, counter, 0);
+        if (counter->negative) {
+            take_half(histogram, counter, 1);
+        }
+        touch(histogram, 0);
+        touch(histogram, tare_code_raised(counter->last, counter->top, histogram->top));
+    }
+    counter->zeros = counter->nan = 0;
+    counter->positive_infinity = counter->negative_infinity = 0;
+    counter->top = 0;
 }
 
 void tare_code_histogram_add(tare_code_histogram *histogram, tare_code_counter *counter,
                              const float *values, size_t count) {
-    if (count <= FEW) {
-        add_each(histogram, values, count);
-        return;
-    }
-    for (size_t at = 0; at < count; at += MOST) {
-        add_many(histogram, counter, values + at, count - at < MOST ? count - at : MOST);
+    for (size_t at = 0; at < count; at += TARE_CODE_COUNTER_MOST) {
+        const size_t left = count - at;
+        const size_t length = left < TARE_CODE_COUNTER_MOST ? left : TARE_CODE_COUNTER_MOST;
+        const tare_code_extent extent = tare_code_extent_of(values + at, length);
+        tare_code_counter_count(counter, NULL, histogram->top, &extent, values + at, length);
+        tare_code_histogram_take(histogram, counter);
     }
 }
 
-void tare_code_histogram_add_codes(tare_code_histogram *histogram, const uint64_t *counts) {
-    for (uint32_t m = 0; m < TARE_CODE_MAGNITUDES; m++) {
-        const uint64_t positive = counts[m], negative = counts[NEGATIVE + m];
-        if (positive > 0 || negative > 0) {
-            histogram->counts[m] += positive;
-            histogram->counts[TARE_CODE_MAGNITUDES + m] += negative;
-            histogram->unplaced = true;
-            touch(histogram, m, m);
+void tare_code_histogram_add_codes(tare_code_histogram *histogram, const uint64_t *counts,
+                                   uint32_t top) {
+    tare_code_histogram from = {.top = top, .first = TARE_CODE_BINS};
+    for (uint32_t bin = 0; bin < TARE_CODE_BINS; bin++) {
+        if ((counts[bin] | counts[TARE_CODE_BINS + bin]) != 0) {
+            touch(&from, bin);
+        }
+    }
+    if (from.first <= from.last) {
+        raise(histogram, top);
+        for (size_t sign = 0; sign < 2; sign++) {
+            for (uint32_t bin = from.first; bin <= from.last; bin++) {
+                const uint64_t count = counts[sign * TARE_CODE_BINS + bin];
+                if (count > 0) {
+                    add_count(histogram, sign, bin, top, count);
+                }
+            }
         }
     }
 }
@@ -202,16 +330,17 @@ void tare_code_histogram_merge(tare_code_histogram *into, const tare_code_histog
     into->nan += from->nan;
     into->positive_infinity += from->positive_infinity;
     into->negative_infinity += from->negative_infinity;
-    into->unplaced = into->unplaced || from->unplaced;
-    for (size_t part = 0; part < 4; part++) {
-        uint64_t *to = into->counts + part * TARE_CODE_MAGNITUDES;
-        const uint64_t *counts = from->counts + part * TARE_CODE_MAGNITUDES;
-        for (uint32_t m = from->first; m <= from->last; m++) {
-            to[m] += counts[m];
-        }
+    if (from->first > from->last) {
+        return;
     }
-    if (from->first <= from->last) {
-        touch(into, from->first, from->last);
+    raise(into, from->top);
+    for (size_t sign = 0; sign < 2; sign++) {
+        for (uint32_t bin = from->first; bin <= from->last; bin++) {
+            const uint64_t count = tare_code_count(from, sign * TARE_CODE_BINS + bin);
+            if (count > 0) {
+                add_count(into, sign, bin, from->top, count);
+            }
+        }
     }
 }
 
@@ -219,13 +348,13 @@ bool tare_code_histogram_equal(const tare_code_histogram *a, const tare_code_his
     const uint32_t first = a->first < b->first ? a->first : b->first;
     const uint32_t last = a->last > b->last ? a->last : b->last;
     if (a->zeros != b->zeros || a->nan != b->nan || a->positive_infinity != b->positive_infinity ||
-        a->negative_infinity != b->negative_infinity || a->unplaced != b->unplaced) {
+        a->negative_infinity != b->negative_infinity || a->top != b->top) {
         return false;
     }
-    for (uint32_t m = first; m <= last && m < TARE_CODE_MAGNITUDES; m++) {
-        for (size_t part = 0; part < (a->unplaced ? 2U : 4U); part++) {
-            const size_t at = part * TARE_CODE_MAGNITUDES + m;
-            if (a->counts[at] != b->counts[at]) {
+    for (uint32_t bin = first; bin <= last && bin < TARE_CODE_BINS; bin++) {
+        for (size_t sign = 0; sign < 2; sign++) {
+            const size_t counter = sign * TARE_CODE_BINS + bin;
+            if (tare_code_count(a, counter) != tare_code_count(b, counter)) {
                 return false;
             }
         }
@@ -235,121 +364,8 @@ bool tare_code_histogram_equal(const tare_code_histogram *a, const tare_code_his
 
 uint64_t tare_code_histogram_finite(const tare_code_histogram *histogram) {
     uint64_t sum = histogram->zeros;
-    for (uint32_t m = histogram->first; m <= histogram->last; m++) {
-        sum += histogram->counts[m] + histogram->counts[TARE_CODE_MAGNITUDES + m];
+    for (uint32_t bin = histogram->first; bin <= histogram->last; bin++) {
+        sum += tare_code_count(histogram, bin) + tare_code_count(histogram, TARE_CODE_BINS + bin);
     }
     return sum;
-}
-
-static double edge(uint32_t magnitude) {
-    const uint32_t bits = magnitude << 16;
-    float value;
-    if (magnitude >= TARE_CODE_MAGNITUDES) {
-        return ldexp(1.0, 128);
-    }
-    memcpy(&value, &bits, sizeof value);
-    return (double)value;
-}
-
-void tare_code_edges(double *low, double *high, uint32_t magnitude) {
-    *low = edge(magnitude);
-    *high = edge(magnitude + 1);
-}
-
-/* Positions are magnitudes + 1, negative for negative values; 0 are the zeros. */
-void tare_code_walk_init(tare_code_walk *walk, const tare_code_span *span) {
-    const tare_code_histogram *histogram = span->histogram;
-    const bool empty = histogram->first > histogram->last;
-    *walk = (tare_code_walk){.span = *span, .end = empty ? 1 : (int64_t)histogram->last + 2};
-    walk->position = span->magnitude || empty ? 0 : -(int64_t)histogram->last - 1;
-}
-
-static uint64_t count_at(const tare_code_span *span, int64_t position) {
-    const uint64_t *positive = span->histogram->counts;
-    const uint64_t *negative = positive + TARE_CODE_MAGNITUDES;
-    if (position == 0) {
-        return span->histogram->zeros;
-    }
-    if (position < 0) {
-        return negative[-position - 1];
-    }
-    return positive[position - 1] + (span->magnitude ? negative[position - 1] : 0);
-}
-
-static void set_edges(tare_code_bin *bin, const tare_code_span *span, int64_t position) {
-    double low, high;
-    if (position == 0) {
-        bin->low = bin->high = 0.0;
-        return;
-    }
-    tare_code_edges(&low, &high, (uint32_t)(position < 0 ? -position - 1 : position - 1));
-    bin->low = position < 0 ? -high : low;
-    bin->high = position < 0 ? -low : high;
-    bin->low = fmin(fmax(bin->low, span->min), span->max);
-    bin->high = fmax(fmin(bin->high, span->max), bin->low);
-}
-
-bool tare_code_walk_next(tare_code_bin *bin, tare_code_walk *walk) {
-    while (walk->position < walk->end) {
-        const int64_t position = walk->position;
-        walk->position++;
-        bin->count = count_at(&walk->span, position);
-        bin->position = position;
-        /* From the smallest negative to zero, and from zero to the smallest positive value. */
-        if (position == -(int64_t)walk->span.histogram->first - 1) {
-            walk->position = 0;
-        } else if (position == 0 && walk->end > 1) {
-            walk->position = (int64_t)walk->span.histogram->first + 1;
-        }
-        if (bin->count > 0) {
-            set_edges(bin, &walk->span, position);
-            return true;
-        }
-    }
-    return false;
-}
-
-size_t tare_code_span_bins(const tare_code_span *span) {
-    tare_code_walk walk;
-    tare_code_bin bin;
-    size_t count = 0;
-    tare_code_walk_init(&walk, span);
-    while (tare_code_walk_next(&bin, &walk)) {
-        count++;
-    }
-    return count;
-}
-
-/* The value of order statistic `index` (from 0) when it lies in this bin, which `below` values
- * precede. */
-static double order_value(const tare_code_bin *bin, double index, double below) {
-    return bin->low + (bin->high - bin->low) * (index - below + 0.5) / (double)bin->count;
-}
-
-double tare_code_span_quantile(const tare_code_span *span, double q) {
-    const double last = (double)tare_code_histogram_finite(span->histogram) - 1.0;
-    const double rank = fmin(fmax(q, 0.0), 1.0) * last, index = floor(rank);
-    double below = 0.0, value = NAN;
-    tare_code_walk walk;
-    tare_code_bin bin;
-
-    tare_code_walk_init(&walk, span);
-    while (tare_code_walk_next(&bin, &walk)) {
-        const double end = below + (double)bin.count;
-        if (index >= below && index < end) {
-            value =
-                index <= 0.0 && isfinite(span->min) ? span->min : order_value(&bin, index, below);
-            if (index >= last && isfinite(span->max)) {
-                return span->max;
-            }
-        }
-        if (index + 1.0 >= below && index + 1.0 < end) {
-            const double next = index + 1.0 >= last && isfinite(span->max)
-                                    ? span->max
-                                    : order_value(&bin, index + 1.0, below);
-            return value + (rank - index) * (next - value);
-        }
-        below = end;
-    }
-    return value;
 }

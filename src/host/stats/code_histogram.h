@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * The code histogram: how often each bfloat16 code occurs among float32 values.
+ * The code histogram: how often each code (exec/code.h) occurs among float32 values.
  *
- * The code of a value is the top 16 bits of its pattern: sign, exponent and 7 bits of mantissa. A
- * bin is 0.4 to 0.8 % of its value wide, and no range has to be known or agreed on, so that the
- * counts are the same bits however the values were split, ordered and merged. Zeros of both signs,
- * NaN and infinities have counters of their own.
+ * No range has to be known or agreed on: bins are relative to the largest magnitude that has been
+ * counted, and grow together exactly when a larger one comes. So the counts are the same bits
+ * however the values were split, ordered and merged. Zeros of both signs, NaN and infinities have
+ * counters of their own.
  */
 #ifndef TARE_STATS_CODE_HISTOGRAM_H
 #define TARE_STATS_CODE_HISTOGRAM_H
@@ -15,32 +15,44 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "exec/code_find.h"
 
-/** Codes of finite magnitudes: 0 (denormals too small for another code) to 0x7F7F. */
-#define TARE_CODE_MAGNITUDES 0x7F80
+/** Counters of one histogram: those of positive values by bin, then those of negative ones. */
+#define TARE_CODE_COUNTERS        ((size_t)2 * TARE_CODE_BINS)
 
-/** Counters of one histogram: those of positive values by magnitude, those of negative ones, and
- * the places of both. */
-#define TARE_CODE_COUNTERS   ((size_t)4 * TARE_CODE_MAGNITUDES)
+/** Memory of these counters. */
+#define TARE_CODE_HISTOGRAM_BYTES (TARE_CODE_COUNTERS * (sizeof(uint32_t) + sizeof(uint16_t)))
 
-/** Owns nothing. To store it, keep the scalars, and counts and places of first..last of both signs:
- * all other counters are 0. */
+/** Counts stay below this. */
+#define TARE_CODE_COUNT_END       ((uint64_t)1 << 48)
+
+/** Owns nothing. To store it, keep the scalars and the counts of first..last of both signs: all
+ * other counters are 0. */
 typedef struct tare_code_histogram {
     uint64_t zeros, nan, positive_infinity, negative_infinity;
-    uint64_t *counts;     /**< TARE_CODE_COUNTERS of them, the caller's */
-    uint64_t *places;     /**< for each count the sum of what the codes leave of these values'
-                             patterns, the lower 16 bits: the second half of `counts` */
-    bool unplaced;        /**< something was counted without its place: places mean nothing */
-    uint32_t first, last; /**< magnitudes that have occurred lie in between; first > last: none */
+    uint32_t *counts;     /**< the lower bits of TARE_CODE_COUNTERS counters, the caller's memory */
+    uint16_t *high;       /**< their upper bits, hardly ever touched: behind the lower ones */
+    uint32_t top;         /**< of the largest magnitude (exec/code.h); 0: there is none */
+    uint32_t first, last; /**< bins that hold something lie in between; first > last: none */
+    uint32_t touched[2];  /**< per sign: the top whose bins have memory already */
 } tare_code_histogram;
 
-/** An empty histogram over TARE_CODE_COUNTERS zeroed counters, which must outlive it. */
-void tare_code_histogram_init(tare_code_histogram *histogram, uint64_t *counts);
+/** An empty histogram in TARE_CODE_HISTOGRAM_BYTES of zeroed memory, which must outlive it. */
+void tare_code_histogram_init(tare_code_histogram *histogram, void *memory);
+
+/** A counter: of a bin, and TARE_CODE_BINS further on of that for negative values. */
+static inline uint64_t tare_code_count(const tare_code_histogram *histogram, size_t counter) {
+    return histogram->counts[counter] | (uint64_t)histogram->high[counter] << 32;
+}
+
+/** Sets a counter to less than TARE_CODE_COUNT_END; first, last and top are the caller's to keep.
+ */
+void tare_code_histogram_set(tare_code_histogram *histogram, size_t counter, uint64_t count);
 
 /** Forgets everything that was counted; touches only counters that are in use. */
 void tare_code_histogram_clear(tare_code_histogram *histogram);
 
-/** Private counters of one thread (2 MiB), shared by all histograms it adds to. */
+/** Private counters of one thread (0.4 MB), shared by all histograms it adds to. */
 typedef struct tare_code_counter tare_code_counter;
 
 TARE_MUST_CHECK tare_status tare_code_counter_new(tare_code_counter **out, tare_error *err);
@@ -51,13 +63,33 @@ void tare_code_counter_free(tare_code_counter *counter);
 /** Bytes of a counter, for the memory plan. */
 size_t tare_code_counter_bytes(void);
 
+/** What must be known of values before they are counted. */
+typedef struct tare_code_extent {
+    uint32_t largest; /**< pattern of the largest finite magnitude; 0: all are zeros */
+    bool finite;      /**< all are */
+    bool negative;    /**< some may be */
+} tare_code_extent;
+
+tare_code_extent tare_code_extent_of(const float *values, size_t count);
+
+/** Counts `count` values into an empty counter, at most TARE_CODE_COUNTER_MOST of them. The
+ * histogram they are for has the top `top` now; a later change costs time and nothing else. find:
+ * what finds bins fast on this machine; NULL: tare_code_find(). */
+void tare_code_counter_count(tare_code_counter *counter, tare_code_finder find, uint32_t top,
+                             const tare_code_extent *extent, const float *values, size_t count);
+
+#define TARE_CODE_COUNTER_MOST ((size_t)1 << 30)
+
+/** Adds what a counter holds, and empties it. */
+void tare_code_histogram_take(tare_code_histogram *histogram, tare_code_counter *counter);
+
 /** Counts `count` values, of any kind. */
 void tare_code_histogram_add(tare_code_histogram *histogram, tare_code_counter *counter,
                              const float *values, size_t count);
 
-/** Adds counts by code with the sign on top, 65536 of them; those of what is not finite must be 0.
- * Zeros are not among them. Nobody knows the places of these values. */
-void tare_code_histogram_add_codes(tare_code_histogram *histogram, const uint64_t *counts);
+/** Adds TARE_CODE_COUNTERS counts of bins that are relative to `top`. Zeros are not among them. */
+void tare_code_histogram_add_codes(tare_code_histogram *histogram, const uint64_t *counts,
+                                   uint32_t top);
 
 /** Adds the counts of `from`; exact, in any order. */
 void tare_code_histogram_merge(tare_code_histogram *into, const tare_code_histogram *from);
@@ -68,9 +100,8 @@ bool tare_code_histogram_equal(const tare_code_histogram *a, const tare_code_his
 /** Number of finite values, zeros included. */
 uint64_t tare_code_histogram_finite(const tare_code_histogram *histogram);
 
-/** The smallest magnitude with this code, and the smallest that is beyond it (2^128 after the
- * last). */
-void tare_code_edges(double *low, double *high, uint32_t magnitude);
+/** The smallest magnitude of a bin, and the smallest that is beyond it. */
+void tare_code_edges(double *low, double *high, uint32_t bin, uint32_t top);
 
 /** A bin that holds something. A point mass (zeros) has low == high. */
 typedef struct tare_code_bin {
@@ -78,13 +109,6 @@ typedef struct tare_code_bin {
     uint64_t count;
     int64_t position; /**< in the walk */
 } tare_code_bin;
-
-/** Values that lie evenly in [low, high], or are all the same. */
-typedef struct tare_code_piece {
-    double low, high, count;
-} tare_code_piece;
-
-#define TARE_CODE_PIECES 3
 
 /** What to walk over. */
 typedef struct tare_code_span {
@@ -106,16 +130,20 @@ void tare_code_walk_init(tare_code_walk *walk, const tare_code_span *span);
 /** The next bin that is not empty; false at the end. */
 bool tare_code_walk_next(tare_code_bin *bin, tare_code_walk *walk);
 
-/**
- * What the values of a bin of a walk over signed values are taken for; the return value is the
- * number of pieces, which are in order of value and have the bin's count and, where places are
- * known, its mean. Values that repeat are a piece of their own.
- */
-size_t tare_code_bin_pieces(tare_code_piece pieces[TARE_CODE_PIECES], const tare_code_span *span,
-                            const tare_code_bin *bin);
+/** The count at a position of a walk; 0 where there is no bin, and for zeros. */
+uint64_t tare_code_count_at(const tare_code_span *span, int64_t position);
 
 /** Number of bins that are not empty. */
 size_t tare_code_span_bins(const tare_code_span *span);
+
+/** Values that lie evenly in [low, high], or are all the same. */
+typedef struct tare_code_piece {
+    double low, high, count;
+} tare_code_piece;
+
+/** Writes all values in pieces, in order of value, and returns how many pieces there are; out NULL:
+ * only that. A piece is at most 0.4 to 0.8 % of its value wide; values that repeat stay apart. */
+size_t tare_code_pieces(tare_code_piece *out, const tare_code_span *span);
 
 /**
  * The q-quantile (0 <= q <= 1) with linear interpolation between order statistics, as NumPy

@@ -6,9 +6,9 @@
 
 #define LAST_CODE 255
 
-static tare_status allocate(tare_error_curve *out, double **arrays, tare_arena *arena,
-                            const tare_code_span *span, tare_error *err) {
-    const size_t most = TARE_CODE_PIECES * tare_code_span_bins(span) + 1;
+static tare_status allocate(tare_error_curve *out, double **arrays, tare_arena *arena, size_t count,
+                            tare_error *err) {
+    const size_t most = count + 1;
     *out = (tare_error_curve){0};
     for (size_t i = 0; i < 7; i++) {
         arrays[i] = tare_arena_array(arena, most, sizeof(double));
@@ -43,18 +43,17 @@ static void append(tare_error_curve *out, double **arrays, const tare_code_piece
 tare_status tare_error_curve_init(tare_error_curve *out, tare_arena *arena,
                                   const tare_tensor_statistics *in, tare_error *err) {
     const tare_code_span span = tare_statistics_span(in, false);
+    const size_t count = tare_code_pieces(NULL, &span);
+    tare_code_piece *pieces = tare_arena_array(arena, count, sizeof *pieces);
     double *arrays[7];
-    tare_code_walk walk;
-    tare_code_bin bin;
 
-    TARE_TRY(allocate(out, arrays, arena, &span, err));
-    tare_code_walk_init(&walk, &span);
-    while (tare_code_walk_next(&bin, &walk)) {
-        tare_code_piece pieces[TARE_CODE_PIECES];
-        const size_t count = tare_code_bin_pieces(pieces, &span, &bin);
-        for (size_t i = 0; i < count; i++) {
-            append(out, arrays, &pieces[i]);
-        }
+    if (pieces == NULL) {
+        return tare_fail_memory(err, count * sizeof *pieces, "an error curve");
+    }
+    TARE_TRY(allocate(out, arrays, arena, count, err));
+    (void)tare_code_pieces(pieces, &span);
+    for (size_t i = 0; i < count; i++) {
+        append(out, arrays, &pieces[i]);
     }
     return TARE_OK;
 }

@@ -2,6 +2,7 @@
 /** Finding estimators by name, running them, and what they share. */
 #include "stats/estimate.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ const tare_estimator *const tare_estimators[] = {
     &tare_estimator_nncf_median_minmax,
     &tare_estimator_nncf_mean_no_outliers_minmax,
     &tare_estimator_nncf_mean_quantile,
+    &tare_estimator_nncf,
     NULL,
 };
 
@@ -59,7 +61,30 @@ static tare_status read_number(double *number, const tare_estimator *estimator, 
     return TARE_OK;
 }
 
-tare_status tare_estimator_find(const tare_estimator **out, double *number,
+static tare_status read_options(tare_estimate_options *options, const tare_estimator *estimator,
+                                const char *text, tare_error *err) {
+    options->number = estimator->number;
+    options->set = estimator->set == NULL ? (tare_nncf_set){{0}, {0}} : *estimator->set;
+    if (text == NULL) {
+        return TARE_OK;
+    }
+    if (!estimator->composed) {
+        return read_number(&options->number, estimator, text, err);
+    }
+    const tare_status status = tare_nncf_set_parse(&options->set, &options->number, text, err);
+    if (status != TARE_OK) {
+        tare_error_prepend(err, "method '%s': ", estimator->name);
+    }
+    return status;
+}
+
+unsigned tare_estimator_needs(const tare_estimator *estimator,
+                              const tare_estimate_options *options) {
+    return (estimator->needs_histogram ? TARE_COLLECT_CODES : TARE_COLLECT_RANGES) |
+           (estimator->set == NULL ? 0U : tare_nncf_set_needs(&options->set));
+}
+
+tare_status tare_estimator_find(const tare_estimator **out, tare_estimate_options *options,
                                 const tare_estimator *const *table, const char *text,
                                 tare_error *err) {
     const char *equals = strchr(text, '=');
@@ -68,10 +93,7 @@ tare_status tare_estimator_find(const tare_estimator **out, double *number,
     *out = NULL;
     for (size_t i = 0; table[i] != NULL; i++) {
         if (strlen(table[i]->name) == length && memcmp(table[i]->name, text, length) == 0) {
-            *number = table[i]->number;
-            if (equals != NULL) {
-                TARE_TRY(read_number(number, table[i], equals + 1, err));
-            }
+            TARE_TRY(read_options(options, table[i], equals == NULL ? NULL : equals + 1, err));
             *out = table[i];
             return TARE_OK;
         }
@@ -93,7 +115,7 @@ double tare_statistics_magnitude(const tare_tensor_statistics *in) {
 }
 
 void tare_estimate_clip(tare_estimate *out, const tare_tensor_statistics *in, double threshold) {
-    const float clip = (float)threshold;
+    const float clip = (float)fmin(threshold, (double)FLT_MAX);
     out->max = clip;
     out->min = fminf(fmaxf(in->min, -clip), clip);
 }

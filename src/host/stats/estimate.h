@@ -11,22 +11,25 @@
 
 #include "base/arena.h"
 #include "stats/code_histogram.h"
+#include "stats/nncf_set.h"
+#include "stats/sample.h"
 
 /** What is known of one tensor. Borrowed. */
 typedef struct tare_tensor_statistics {
     const char *tensor; /**< for messages */
     const tare_code_histogram *histogram;
-    float min, max;                        /**< exact, over all samples */
-    const float *sample_min, *sample_max;  /**< per sample; NULL where sample_count is 0 */
-    const float *sample_low, *sample_high; /**< quantiles of each sample at the probabilities p and
-                                              1 - p of the options; NULL: not known */
+    float min, max; /**< exact, over all samples */
+    /** What was kept of each sample that has values: sample_count numbers by column; NULL: not
+     * kept. Quantiles are those of p and 1 - p of the options. */
+    const float *samples[TARE_SAMPLE_COLUMN_COUNT];
     size_t sample_count;
 } tare_tensor_statistics;
 
 typedef struct tare_estimate_options {
-    bool magnitude; /**< the quantizer is symmetric */
-    bool narrow;    /**< signed symmetric codes are -127..127 instead of -128..127 */
-    double number;  /**< the number after '=' in the estimator's name, or its default */
+    bool magnitude;    /**< the quantizer is symmetric */
+    bool narrow;       /**< signed symmetric codes are -127..127 instead of -128..127 */
+    double number;     /**< the number after '=' in the estimator's name, or its default */
+    tare_nncf_set set; /**< of NNCF's estimators */
 } tare_estimate_options;
 
 typedef struct tare_estimate {
@@ -42,19 +45,27 @@ typedef struct tare_estimator {
     double number, number_min, number_max; /**< default and bounds */
     bool number_whole;                     /**< fractions are refused */
     bool needs_histogram;
+    const tare_nncf_set *set; /**< of NNCF's estimators: reducers and aggregators; else NULL */
+    bool composed;            /**< what follows '=' says which (tare_nncf_set_parse()), no number */
     /** Fills min and max, perhaps method and reason. `scratch` is for working memory. */
     tare_status (*range)(tare_estimate *out, tare_arena *scratch, const tare_tensor_statistics *in,
                          const tare_estimate_options *options, tare_error *err);
 } tare_estimator;
 
 /**
- * Splits "percentile=99.9" into an entry of `table` (ended by NULL) and a number. TARE_NOT_FOUND
- * with the names there are; TARE_INVALID_ARGUMENT for a number that is missing, unknown to this
- * estimator, or out of its bounds.
+ * Splits "percentile=99.9" into an entry of `table` (ended by NULL) and what follows from the rest:
+ * the number and the set of *options. TARE_NOT_FOUND with the names there are;
+ * TARE_INVALID_ARGUMENT for a number that is missing, unknown to this estimator, or out of its
+ * bounds.
  */
-TARE_MUST_CHECK tare_status tare_estimator_find(const tare_estimator **out, double *number,
+TARE_MUST_CHECK tare_status tare_estimator_find(const tare_estimator **out,
+                                                tare_estimate_options *options,
                                                 const tare_estimator *const *table,
                                                 const char *text, tare_error *err);
+
+/** What a state must hold for an estimator with these options: bits of TARE_COLLECT_... */
+unsigned tare_estimator_needs(const tare_estimator *estimator,
+                              const tare_estimate_options *options);
 
 /**
  * Runs an estimator: checks what it needs, and adds the expected error where there is a histogram
@@ -95,5 +106,6 @@ extern const tare_estimator tare_estimator_nncf_mean_minmax;
 extern const tare_estimator tare_estimator_nncf_median_minmax;
 extern const tare_estimator tare_estimator_nncf_mean_no_outliers_minmax;
 extern const tare_estimator tare_estimator_nncf_mean_quantile;
+extern const tare_estimator tare_estimator_nncf; /**< any composition */
 
 #endif

@@ -21,8 +21,9 @@ static tare_status per_tensor(tare_range *out, const tare_state *state, size_t p
     double sum_min = 0.0, sum_max = 0.0;
     uint64_t count = 0;
     for (uint64_t i = 0; i < tare_state_sample_count(state); i++) {
-        float min, max;
-        if (tare_state_sample_range(&min, &max, state, point, i)) {
+        tare_sample_numbers numbers;
+        if (tare_state_sample_numbers(&numbers, state, point, i)) {
+            const float min = numbers.of[TARE_SAMPLE_MIN], max = numbers.of[TARE_SAMPLE_MAX];
             sum_min += (double)min;
             sum_max += (double)(magnitude ? magnitude_of(min, max) : max);
             count++;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * The estimators `nncf-minmax`, `nncf-mean-minmax`, `nncf-median-minmax`,
- * `nncf-mean-no-outliers-minmax` and `nncf-mean-quantile`: NNCF 3.2, RangeEstimatorParametersSet,
- * with MAX taken over magnitudes when the scheme is symmetric, as its MinMaxQuantization does.
+ * `nncf-mean-no-outliers-minmax` and `nncf-mean-quantile` (NNCF 3.2, RangeEstimatorParametersSet),
+ * and `nncf=min:REDUCER/AGGREGATOR,max:REDUCER/AGGREGATOR,p:P` for any other
+ * (RangeEstimatorParameters), with MAX taken over magnitudes when the scheme is symmetric, as its
+ * MinMaxQuantization does.
  *
  * A sample here is what NNCF calls an item of its data set. Arithmetic is in double where NNCF's is
  * partly in single precision.
@@ -12,22 +14,22 @@
 #include <math.h>
 #include <stdlib.h>
 
-const tare_nncf_set tare_nncf_sets[] = {
+const tare_nncf_named_set tare_nncf_sets[] = {
     {"nncf-minmax",
-     {TARE_NNCF_REDUCER_MIN, TARE_NNCF_AGGREGATOR_MIN},
-     {TARE_NNCF_REDUCER_MAX, TARE_NNCF_AGGREGATOR_MAX}},
+     {{TARE_NNCF_REDUCER_MIN, TARE_NNCF_AGGREGATOR_MIN},
+      {TARE_NNCF_REDUCER_MAX, TARE_NNCF_AGGREGATOR_MAX}}},
     {"nncf-mean-minmax",
-     {TARE_NNCF_REDUCER_MIN, TARE_NNCF_AGGREGATOR_MEAN},
-     {TARE_NNCF_REDUCER_MAX, TARE_NNCF_AGGREGATOR_MEAN}},
+     {{TARE_NNCF_REDUCER_MIN, TARE_NNCF_AGGREGATOR_MEAN},
+      {TARE_NNCF_REDUCER_MAX, TARE_NNCF_AGGREGATOR_MEAN}}},
     {"nncf-median-minmax",
-     {TARE_NNCF_REDUCER_MIN, TARE_NNCF_AGGREGATOR_MEDIAN},
-     {TARE_NNCF_REDUCER_MAX, TARE_NNCF_AGGREGATOR_MEDIAN}},
+     {{TARE_NNCF_REDUCER_MIN, TARE_NNCF_AGGREGATOR_MEDIAN},
+      {TARE_NNCF_REDUCER_MAX, TARE_NNCF_AGGREGATOR_MEDIAN}}},
     {"nncf-mean-no-outliers-minmax",
-     {TARE_NNCF_REDUCER_MIN, TARE_NNCF_AGGREGATOR_MEAN_NO_OUTLIERS},
-     {TARE_NNCF_REDUCER_MAX, TARE_NNCF_AGGREGATOR_MEAN_NO_OUTLIERS}},
+     {{TARE_NNCF_REDUCER_MIN, TARE_NNCF_AGGREGATOR_MEAN_NO_OUTLIERS},
+      {TARE_NNCF_REDUCER_MAX, TARE_NNCF_AGGREGATOR_MEAN_NO_OUTLIERS}}},
     {"nncf-mean-quantile",
-     {TARE_NNCF_REDUCER_QUANTILE, TARE_NNCF_AGGREGATOR_MEAN},
-     {TARE_NNCF_REDUCER_QUANTILE, TARE_NNCF_AGGREGATOR_MEAN}},
+     {{TARE_NNCF_REDUCER_QUANTILE, TARE_NNCF_AGGREGATOR_MEAN},
+      {TARE_NNCF_REDUCER_QUANTILE, TARE_NNCF_AGGREGATOR_MEAN}}},
     {0},
 };
 
@@ -143,22 +145,28 @@ tare_status tare_nncf_aggregate(double *out, tare_nncf_aggregator aggregator, co
 static tare_status reduced_samples(const float **out, tare_arena *scratch,
                                    const tare_tensor_statistics *in, tare_nncf_reducer reducer,
                                    bool upper, tare_error *err) {
-    const float *kept[] = {[TARE_NNCF_REDUCER_MIN] = in->sample_min,
-                           [TARE_NNCF_REDUCER_MAX] = in->sample_max,
-                           [TARE_NNCF_REDUCER_QUANTILE] = upper ? in->sample_high : in->sample_low};
+    const tare_sample_column columns[] = {
+        [TARE_NNCF_REDUCER_MIN] = TARE_SAMPLE_MIN,
+        [TARE_NNCF_REDUCER_MAX] = TARE_SAMPLE_MAX,
+        [TARE_NNCF_REDUCER_MEAN] = TARE_SAMPLE_MEAN,
+        [TARE_NNCF_REDUCER_QUANTILE] = upper ? TARE_SAMPLE_HIGH : TARE_SAMPLE_LOW,
+        [TARE_NNCF_REDUCER_ABS_QUANTILE] =
+            upper ? TARE_SAMPLE_MAGNITUDE_HIGH : TARE_SAMPLE_MAGNITUDE_LOW};
+    const float *min = in->samples[TARE_SAMPLE_MIN], *max = in->samples[TARE_SAMPLE_MAX];
     if (reducer != TARE_NNCF_REDUCER_ABS_MAX) {
-        *out = kept[reducer];
+        *out = in->samples[columns[reducer]];
         return *out != NULL
                    ? TARE_OK
                    : tare_fail(err, TARE_INVALID_ARGUMENT,
-                               "quantiles of each sample are not kept of tensor '%s'", in->tensor);
+                               "'%s' was not kept of the samples of tensor '%s'",
+                               tare_sample_column_infos[columns[reducer]].tensor, in->tensor);
     }
     float *magnitudes = tare_arena_array(scratch, in->sample_count, sizeof *magnitudes);
     if (magnitudes == NULL) {
         return tare_fail_memory(err, in->sample_count * sizeof *magnitudes, "magnitudes");
     }
     for (size_t i = 0; i < in->sample_count; i++) {
-        magnitudes[i] = fmaxf(fabsf(in->sample_min[i]), fabsf(in->sample_max[i]));
+        magnitudes[i] = fmaxf(fabsf(min[i]), fabsf(max[i]));
     }
     *out = magnitudes;
     return TARE_OK;
@@ -188,23 +196,32 @@ static tare_status set_range(tare_estimate *out, tare_arena *scratch,
     return TARE_OK;
 }
 
-/* An estimator is a function and a name: one line for each set. */
+/* The set that a named estimator stands for is among the options, too. */
+static tare_status nncf_range(tare_estimate *out, tare_arena *scratch,
+                              const tare_tensor_statistics *in,
+                              const tare_estimate_options *options, tare_error *err) {
+    return set_range(out, scratch, in, &options->set, options, err);
+}
+
 #define NNCF_ESTIMATOR(identifier, index, text)                                                    \
-    static tare_status identifier##_range(tare_estimate *out, tare_arena *scratch,                 \
-                                          const tare_tensor_statistics *in,                        \
-                                          const tare_estimate_options *options, tare_error *err) { \
-        return set_range(out, scratch, in, &tare_nncf_sets[index], options, err);                  \
-    }                                                                                              \
     const tare_estimator tare_estimator_nncf_##identifier = {.name = (text),                       \
                                                              .number_name =                        \
                                                                  "probability of an outlier",      \
                                                              .number = TARE_NNCF_PROBABILITY,      \
                                                              .number_min = 0.0,                    \
                                                              .number_max = 0.5,                    \
-                                                             .range = identifier##_range}
+                                                             .set = &tare_nncf_sets[index].set,    \
+                                                             .range = nncf_range}
 
 NNCF_ESTIMATOR(minmax, 0, "nncf-minmax");
 NNCF_ESTIMATOR(mean_minmax, 1, "nncf-mean-minmax");
 NNCF_ESTIMATOR(median_minmax, 2, "nncf-median-minmax");
 NNCF_ESTIMATOR(mean_no_outliers_minmax, 3, "nncf-mean-no-outliers-minmax");
 NNCF_ESTIMATOR(mean_quantile, 4, "nncf-mean-quantile");
+
+/* Any other composition; what is not said of it is as in NNCF's default. */
+const tare_estimator tare_estimator_nncf = {.name = "nncf",
+                                            .composed = true,
+                                            .number = TARE_NNCF_PROBABILITY,
+                                            .set = &tare_nncf_sets[1].set,
+                                            .range = nncf_range};

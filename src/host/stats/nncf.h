@@ -8,27 +8,7 @@
 
 #include "stats/estimate.h"
 #include "stats/linear_histogram.h"
-
-typedef enum tare_nncf_reducer {
-    TARE_NNCF_REDUCER_MIN,
-    TARE_NNCF_REDUCER_MAX,
-    TARE_NNCF_REDUCER_ABS_MAX,
-    TARE_NNCF_REDUCER_MEAN,
-    TARE_NNCF_REDUCER_QUANTILE,
-    TARE_NNCF_REDUCER_ABS_QUANTILE
-} tare_nncf_reducer;
-
-typedef enum tare_nncf_aggregator {
-    TARE_NNCF_AGGREGATOR_MIN,
-    TARE_NNCF_AGGREGATOR_MAX,
-    TARE_NNCF_AGGREGATOR_MEAN,
-    TARE_NNCF_AGGREGATOR_MEDIAN,
-    TARE_NNCF_AGGREGATOR_MEAN_NO_OUTLIERS,
-    TARE_NNCF_AGGREGATOR_MEDIAN_NO_OUTLIERS
-} tare_nncf_aggregator;
-
-/** The probability p of NNCF's quantiles and outliers unless one is given. */
-#define TARE_NNCF_PROBABILITY 1e-4
+#include "stats/nncf_set.h"
 
 /**
  * Reduces the elements of one sample. The quantile reducers interpolate linearly between order
@@ -48,21 +28,15 @@ TARE_MUST_CHECK tare_status tare_nncf_aggregate(double *out, tare_nncf_aggregato
                                                 const float *values, size_t count, double p,
                                                 tare_error *err);
 
-/** One side of a named set. */
-typedef struct tare_nncf_side {
-    tare_nncf_reducer reducer;
-    tare_nncf_aggregator aggregator;
-} tare_nncf_side;
-
-/** A named set of range estimators. */
-typedef struct tare_nncf_set {
+/** A set that NNCF has a name for. */
+typedef struct tare_nncf_named_set {
     const char *name;
-    tare_nncf_side min, max;
-} tare_nncf_set;
+    tare_nncf_set set;
+} tare_nncf_named_set;
 
-/** The sets that reduce and aggregate, ended by one without a name; "histogram" is an estimator of
- * its own. */
-extern const tare_nncf_set tare_nncf_sets[];
+/** Those that reduce and aggregate, ended by one without a name; "histogram" is an estimator of its
+ * own. */
+extern const tare_nncf_named_set tare_nncf_sets[];
 
 /**
  * The range search of the set "histogram" on a histogram over [min, max] of the values. Range ends

@@ -133,7 +133,7 @@ static void emit_all(tare_tensor_sink *sink, const tare_text *header,
     tare_sink_u64(sink, header->length);
     tare_sink_bytes(sink, header->data, header->length);
     for (size_t i = 0; i < plan->count; i++) {
-        plan->tensors[i].emit(sink, plan->user);
+        plan->tensors[i].emit(sink, plan->user, plan->tensors[i].which);
     }
     flush_block(sink);
 }

@@ -35,8 +35,9 @@ typedef struct tare_tensor_plan {
     const char *dtype; /**< "U64", "I64", "U32", "F32" or "U8" */
     int rank;
     uint64_t shape[2];
-    void (*emit)(tare_tensor_sink *sink,
-                 const void *user); /**< gives all its bytes; called twice */
+    /** Gives all its bytes; called twice. */
+    void (*emit)(tare_tensor_sink *sink, const void *user, size_t which);
+    size_t which; /**< for emit, where one function serves several tensors */
 } tare_tensor_plan;
 
 /** What to write. Borrowed. */

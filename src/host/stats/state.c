@@ -9,9 +9,10 @@
 #include "base/arena.h"
 #include "stats/state_parts.h"
 
-static uint64_t slot_bytes(size_t point_count) {
-    return ((uint64_t)point_count + 1) * sizeof(tare_sample_record) + sizeof(tare_state_slot) +
-           sizeof(tare_state_order);
+static uint64_t slot_bytes(const tare_state_spec *spec) {
+    return ((uint64_t)spec->point_count * tare_sample_columns(spec->collect) + 1) *
+               sizeof(uint32_t) +
+           sizeof(tare_state_slot) + sizeof(tare_state_order);
 }
 
 static bool has_codes(unsigned collect) {
@@ -19,10 +20,9 @@ static bool has_codes(unsigned collect) {
 }
 
 uint64_t tare_state_bytes(const tare_state_spec *spec, uint64_t samples) {
-    const uint64_t codes = has_codes(spec->collect)
-                               ? sizeof(tare_code_histogram) + TARE_CODE_COUNTERS * sizeof(uint64_t)
-                               : 0;
-    return samples * slot_bytes(spec->point_count) + tare_field_set_bytes(spec) +
+    const uint64_t codes =
+        has_codes(spec->collect) ? sizeof(tare_code_histogram) + TARE_CODE_HISTOGRAM_BYTES : 0;
+    return samples * slot_bytes(spec) + tare_field_set_bytes(spec) +
            spec->point_count * (sizeof(tare_stat_point) + codes);
 }
 
@@ -52,10 +52,10 @@ static lane_room room_of(const tare_state_spec *spec) {
 
 uint64_t tare_state_lane_bytes(const tare_state_spec *spec) {
     const lane_room room = room_of(spec);
-    const uint64_t codes = has_codes(spec->collect)
-                               ? TARE_CODE_COUNTERS * sizeof(uint64_t) + tare_code_counter_bytes()
-                               : 0;
-    return sizeof(tare_state_lane) + codes + tare_field_set_bytes(spec) +
+    const uint64_t codes = has_codes(spec->collect) ? tare_code_counter_bytes() : 0;
+    const uint64_t scratch =
+        tare_sample_uses_quantile(spec->collect) ? TARE_QUANTILE_SCRATCH * sizeof(float) : 0;
+    return sizeof(tare_state_lane) + codes + scratch + tare_field_set_bytes(spec) +
            (uint64_t)room.channels * sizeof(tare_reduce_channel) +
            (uint64_t)room.window_sums * sizeof(float);
 }
@@ -90,13 +90,13 @@ static tare_status copy_points(tare_state *state, const tare_stat_point *points,
                                                     "the calibration state");
 }
 
-/* A megabyte each, but untouched zeros cost nothing until they are counted in. */
+/* 1.2 megabytes each, but untouched zeros cost nothing until they are counted in. */
 static tare_status new_histogram(tare_code_histogram *out, tare_error *err) {
-    uint64_t *counts = calloc(TARE_CODE_COUNTERS, sizeof *counts);
-    if (counts == NULL) {
-        return tare_fail_memory(err, TARE_CODE_COUNTERS * sizeof *counts, "a histogram");
+    void *memory = calloc(1, TARE_CODE_HISTOGRAM_BYTES);
+    if (memory == NULL) {
+        return tare_fail_memory(err, TARE_CODE_HISTOGRAM_BYTES, "a histogram");
     }
-    tare_code_histogram_init(out, counts);
+    tare_code_histogram_init(out, memory);
     return TARE_OK;
 }
 
@@ -129,6 +129,8 @@ tare_status tare_state_new(tare_state **out, const tare_state_spec *spec, uint64
     tare_arena_init(&state->arena);
     state->point_count = spec->point_count;
     state->collect = spec->collect;
+    state->quantile = spec->quantile;
+    state->row = spec->point_count * tare_sample_columns(spec->collect) + 1;
     TARE_TRY_DONE(status, copy_points(state, spec->points, err));
     own = tare_state_own_spec(state);
     TARE_TRY_DONE(status, tare_field_set_init(&state->fields, &own, err));
@@ -150,7 +152,7 @@ void tare_state_free(tare_state *state) {
             free(state->histograms[i].counts);
         }
         tare_field_set_release(&state->fields);
-        free(state->records);
+        free(state->numbers);
         free(state->slots);
         free(state->order);
         tare_arena_release(&state->arena);
@@ -176,10 +178,11 @@ static bool grow(void **array, uint64_t old_count, uint64_t count, size_t bytes)
 }
 
 tare_status tare_state_reserve(tare_state *state, uint64_t samples, tare_error *err) {
-    const uint64_t row = slot_bytes(state->point_count);
+    const tare_state_spec spec = tare_state_own_spec(state);
+    const uint64_t row = slot_bytes(&spec);
     const uint64_t limit = SIZE_MAX / row - 1;
     const uint64_t count = state->capacity + samples;
-    void *records = state->records, *slots = state->slots, *order = state->order;
+    void *numbers = state->numbers, *slots = state->slots, *order = state->order;
     bool grown;
 
     if (samples > limit || state->capacity > limit - samples) {
@@ -187,9 +190,8 @@ tare_status tare_state_reserve(tare_state *state, uint64_t samples, tare_error *
                          "statistics of %zu tensors and %llu samples do not fit",
                          state->point_count, (unsigned long long)samples);
     }
-    grown = grow(&records, state->capacity, count,
-                 (state->point_count + 1) * sizeof(tare_sample_record));
-    state->records = records;
+    grown = grow(&numbers, state->capacity, count, state->row * sizeof *state->numbers);
+    state->numbers = numbers;
     grown = grown && grow(&slots, state->capacity, count, sizeof(tare_state_slot));
     state->slots = slots;
     grown = grown && grow(&order, state->capacity, count, sizeof(tare_state_order));
@@ -226,8 +228,14 @@ tare_status tare_state_lane_new(tare_state_lane **out, tare_state *state, tare_e
     TARE_TRY_DONE(status, tare_field_set_init(&lane->fields, &spec, err));
     TARE_TRY_DONE(status, lane_results_new(lane, &spec, err));
     if (has_codes(state->collect)) {
-        TARE_TRY_DONE(status, new_histogram(&lane->histogram, err));
         TARE_TRY_DONE(status, tare_code_counter_new(&lane->counter, err));
+    }
+    if (tare_sample_uses_quantile(state->collect)) {
+        lane->quantile_scratch = malloc(TARE_QUANTILE_SCRATCH * sizeof *lane->quantile_scratch);
+        if (lane->quantile_scratch == NULL) {
+            status = tare_fail_memory(err, TARE_QUANTILE_SCRATCH * sizeof(float), "quantiles");
+            goto done;
+        }
     }
     *out = lane;
 done:
@@ -240,8 +248,8 @@ done:
 void tare_state_lane_free(tare_state_lane *lane) {
     if (lane != NULL) {
         tare_field_set_release(&lane->fields);
-        free(lane->histogram.counts);
         tare_code_counter_free(lane->counter);
+        free(lane->quantile_scratch);
         free(lane->channels);
         free(lane->windows);
         free(lane->window_sums);
@@ -282,8 +290,8 @@ static int compare_contents(const tare_state *state, uint64_t a, uint64_t b) {
     if (names != 0 || state->point_count == 0) {
         return names;
     }
-    return memcmp(tare_state_slot_record(state, a, 0), tare_state_slot_record(state, b, 0),
-                  state->point_count * sizeof(tare_sample_record));
+    return memcmp(tare_state_slot_numbers(state, a, 0), tare_state_slot_numbers(state, b, 0),
+                  state->row * sizeof *state->numbers);
 }
 
 /* A sample that was counted twice has its id twice; which of the two comes first must not depend on
@@ -339,17 +347,10 @@ uint64_t tare_state_find_sample(const tare_state *state, uint64_t id) {
     return low < state->settled && state->order[low].id == id ? low : UINT64_MAX;
 }
 
-const tare_sample_record *tare_state_record_at(const tare_state *state, size_t point,
-                                               uint64_t index) {
-    return tare_state_slot_record(state, state->order[index].slot, point);
-}
-
-bool tare_state_sample_range(float *min, float *max, const tare_state *state, size_t point,
-                             uint64_t index) {
-    const tare_sample_record *record = tare_state_record_at(state, point, index);
-    *min = record->min;
-    *max = record->max;
-    return record->elements > 0;
+bool tare_state_sample_numbers(tare_sample_numbers *out, const tare_state *state, size_t point,
+                               uint64_t index) {
+    return tare_sample_load(out, tare_state_slot_numbers(state, state->order[index].slot, point),
+                            state->collect);
 }
 
 /* ---- points and fields ---- */

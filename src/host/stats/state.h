@@ -3,11 +3,12 @@
  * The calibration state: what one pass over the data leaves behind for each watched tensor.
  *
  * Everything in it is exact and independent of how the samples were split over threads, machines
- * and restarts, and of the backend that reduced them (exec/reduce.h): per-sample minimum and
- * maximum are keyed by the sample's id, every other field merges exactly (stats/field.h). Its size
- * is known before the run: 16 bytes per sample and tensor, 8 bytes per channel and thread, 40 more
- * per channel and per window sum where they are asked for, and for code histograms a megabyte
- * of counters per tensor, of which only those in use take up memory.
+ * and restarts, and of the backend that reduced them (exec/reduce.h): the numbers of a sample are
+ * keyed by the sample's id, every other field merges exactly (stats/field.h). Its size is known
+ * before the run: 4 bytes per sample, tensor and number that is kept of a sample (stats/sample.h),
+ * 8 bytes per channel and thread, 40 more per channel and per window sum where they are asked for,
+ * and for code histograms 1.2 megabytes of counters per tensor, of which only those in use take up
+ * memory.
  */
 #ifndef TARE_STATS_STATE_H
 #define TARE_STATS_STATE_H
@@ -15,6 +16,7 @@
 #include "exec/device.h"
 #include "stats/code_histogram.h"
 #include "stats/exact_sum.h"
+#include "stats/sample.h"
 
 /** A tensor that statistics are taken of. */
 typedef struct tare_stat_point {
@@ -27,20 +29,12 @@ typedef struct tare_stat_point {
     size_t window_count;
 } tare_stat_point;
 
-/** What is collected beside ranges, counts and the ranges of channels: bits of a mask. */
-enum {
-    TARE_COLLECT_RANGES = 0,
-    TARE_COLLECT_CODES = 1,   /**< a code histogram per tensor */
-    TARE_COLLECT_SUMS = 2,    /**< exact sums of channels */
-    TARE_COLLECT_WINDOWS = 4, /**< exact window sums */
-    TARE_COLLECT_ALL = 7
-};
-
 /** What a state is to hold. Borrowed. */
 typedef struct tare_state_spec {
     const tare_stat_point *points;
     size_t point_count;
-    unsigned collect;
+    unsigned collect; /**< bits of TARE_COLLECT_... (stats/sample.h) */
+    double quantile;  /**< p: the quantiles of p and 1 - p are kept of each sample; 0 to 0.5 */
 } tare_state_spec;
 
 /** A sample in a state. */
@@ -87,8 +81,9 @@ typedef struct tare_state_entry {
 /**
  * Reduces one tensor of one sample. TARE_INVALID_ARGUMENT when it holds NaN or infinities, with the
  * tensor's name and the counts (the caller prepends the sample); the state is then only good for
- * being freed. A tensor that occurs twice in a sample (the model ran on parts) is merged. Lanes may
- * record at the same time, samples in different slots.
+ * being freed. When a sample is recorded again in a slot (a measurement repeats it), ranges become
+ * those of both and other numbers those of the last time. Lanes may record at the same time,
+ * samples in different slots.
  */
 TARE_MUST_CHECK tare_status tare_state_record(tare_state_lane *lane, const tare_backend *backend,
                                               const tare_state_entry *entry, tare_error *err);
@@ -108,9 +103,9 @@ TARE_MUST_CHECK tare_status tare_state_record_result(tare_state_lane *lane,
                                                      const tare_state_result *result,
                                                      tare_error *err);
 
-/** Adds a device's TARE_COLLECT_CODE_COUNT counts to the code histogram of a point, if there are
- * any. Several threads may call this at the same time. */
-void tare_state_record_codes(tare_state *state, size_t point, const uint64_t *counts);
+/** Adds a device's TARE_COLLECT_CODE_COUNT counts of codes relative to `top` to the histogram of a
+ * point, if it has one. Several threads may call this at the same time. */
+void tare_state_record_codes(tare_state *state, size_t point, const uint64_t *counts, uint32_t top);
 
 /** Marks the sample in a slot as recorded in full and gives it its key. The name is copied. Several
  * threads may call this at the same time. */
@@ -154,19 +149,10 @@ tare_state_sample tare_state_sample_at(const tare_state *state, uint64_t index);
 /** The index of the (first) settled sample with that id, or UINT64_MAX. */
 uint64_t tare_state_find_sample(const tare_state *state, uint64_t id);
 
-/** What is kept of one tensor of one sample. */
-typedef struct tare_sample_record {
-    float min, max;
-    uint64_t elements; /**< 0: the tensor was empty, min and max mean nothing */
-} tare_sample_record;
-
-/** The record of sample `index` in the order of ids. */
-const tare_sample_record *tare_state_record_at(const tare_state *state, size_t point,
-                                               uint64_t index);
-
-/** Its range; false when the sample has no values for the tensor. */
-bool tare_state_sample_range(float *min, float *max, const tare_state *state, size_t point,
-                             uint64_t index);
+/** What is kept of sample `index` in the order of ids; false when it has no values for the tensor.
+ */
+bool tare_state_sample_numbers(tare_sample_numbers *out, const tare_state *state, size_t point,
+                               uint64_t index);
 
 /** Per-channel minima and maxima over all samples of a per-channel point, `channels` each; NULL for
  * a per-tensor point. */

@@ -10,7 +10,7 @@
 #include "stats/state.h"
 
 /** Of the format; readers refuse others. */
-#define TARE_STATE_VERSION "2"
+#define TARE_STATE_VERSION "3"
 
 /** A model input as it was fed: one sample. */
 typedef struct tare_state_input {
@@ -68,8 +68,5 @@ TARE_MUST_CHECK tare_status tare_state_read_memory(tare_state_file *out, const v
 
 /** Numbers of a row of "window.shape": those of a tare_collect_window, in its order. */
 #define TARE_STATE_WINDOW_NUMBERS 10
-
-/** The bits of tare_state_spec.collect in words: "ranges", "ranges codes sums", ... */
-const char *tare_state_fields_text(unsigned collect);
 
 #endif

@@ -5,20 +5,6 @@
 #include "stats/state_file.h"
 #include "stats/state_parts.h"
 
-const char *tare_state_fields_text(unsigned collect) {
-    static const char *const texts[TARE_COLLECT_ALL + 1] = {
-        "ranges",
-        "ranges codes",
-        "ranges sums",
-        "ranges codes sums",
-        "ranges windows",
-        "ranges codes windows",
-        "ranges sums windows",
-        "ranges codes sums windows",
-    };
-    return texts[collect & TARE_COLLECT_ALL];
-}
-
 static bool has_tensor(const tare_state_spec *spec, const char *tensor) {
     for (size_t i = 0; i < spec->point_count; i++) {
         if (strcmp(spec->points[i].tensor, tensor) == 0) {
@@ -62,12 +48,18 @@ static tare_status check_point(const tare_stat_point *own, const tare_stat_point
 tare_status tare_state_check_spec(const tare_state *state, const tare_state_spec *spec,
                                   tare_error *err) {
     const tare_state_spec own = tare_state_spec_of(state);
+    char texts[2][TARE_COLLECT_TEXT_BYTES];
     size_t i = 0;
 
     if (own.collect != spec->collect) {
         return tare_fail(err, TARE_INVALID_ARGUMENT, "it has the fields '%s', expected '%s'",
-                         tare_state_fields_text(own.collect),
-                         tare_state_fields_text(spec->collect));
+                         tare_collect_text(texts[0], own.collect),
+                         tare_collect_text(texts[1], spec->collect));
+    }
+    if (tare_sample_uses_quantile(own.collect) && own.quantile != spec->quantile) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT,
+                         "it has the quantiles %g of samples, expected %g", own.quantile,
+                         spec->quantile);
     }
     while (i < own.point_count && i < spec->point_count &&
            strcmp(own.points[i].tensor, spec->points[i].tensor) == 0) {
@@ -114,9 +106,9 @@ tare_status tare_state_absorb(tare_state *into, const tare_state *from, bool all
     for (uint64_t i = 0; i < from->settled; i++) {
         const tare_state_sample sample = tare_state_sample_at(from, i);
         TARE_TRY(tare_state_complete(into, base + i, &sample, err));
-        memcpy(tare_state_slot_record(into, base + i, 0),
-               tare_state_slot_record(from, from->order[i].slot, 0),
-               into->point_count * sizeof(tare_sample_record));
+        memcpy(tare_state_slot_numbers(into, base + i, 0),
+               tare_state_slot_numbers(from, from->order[i].slot, 0),
+               into->row * sizeof *into->numbers);
     }
     tare_field_set_merge(&into->fields, &from->fields);
     for (size_t i = 0; i < into->point_count && into->histograms != NULL; i++) {

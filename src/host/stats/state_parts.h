@@ -23,11 +23,14 @@ struct tare_state {
     size_t point_count;
     tare_stat_point *points;
     unsigned collect;
+    double quantile;
     tare_field_set fields;
     tare_code_histogram *histograms; /**< per point; NULL: not collected */
     uint64_t capacity;               /**< slots */
-    tare_sample_record *records;     /**< [slot][point]: a slot is one run of memory, so that lanes
-                                        do not write into each other's cache lines */
+    uint32_t *numbers; /**< [slot][point][column] as tare_sample_store() writes them: a
+                          slot is one run of memory, so that lanes do not write into
+                          each other's cache lines */
+    size_t row;        /**< words of a slot */
     tare_state_slot *slots;
     tare_state_order *order;
     uint64_t settled;     /**< entries of order that are in use */
@@ -37,8 +40,8 @@ struct tare_state {
 struct tare_state_lane {
     tare_state *state;
     tare_field_set fields;
-    tare_code_histogram histogram; /**< of the tensor being counted */
     tare_code_counter *counter;
+    float *quantile_scratch; /**< NULL: no quantiles are collected */
     /* Results of the tensor being reduced: room for any point's. */
     tare_reduce_channel *channels;
     float **windows; /**< into window_sums */
@@ -47,13 +50,15 @@ struct tare_state_lane {
 };
 
 static inline tare_state_spec tare_state_own_spec(const tare_state *state) {
-    return (tare_state_spec){
-        .points = state->points, .point_count = state->point_count, .collect = state->collect};
+    return (tare_state_spec){.points = state->points,
+                             .point_count = state->point_count,
+                             .collect = state->collect,
+                             .quantile = state->quantile};
 }
 
-static inline tare_sample_record *tare_state_slot_record(const tare_state *state, uint64_t slot,
-                                                         size_t point) {
-    return &state->records[(size_t)slot * (state->point_count + 1) + point];
+static inline uint32_t *tare_state_slot_numbers(const tare_state *state, uint64_t slot,
+                                                size_t point) {
+    return &state->numbers[(size_t)slot * state->row + point * tare_sample_columns(state->collect)];
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Reading calibration states. Files are hostile: every number is checked before it is used. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "stats/safetensors.h"
@@ -12,6 +13,7 @@ typedef struct reading {
     const tare_safetensors *in;
     tare_state_file *out;
     unsigned collect;
+    double quantile;
     uint64_t samples, points;
 } reading;
 
@@ -113,12 +115,16 @@ static tare_status read_identity(reading *r, tare_error *err) {
     TARE_TRY(read_text(&r->out->identity.precision, r, "precision", err));
     TARE_TRY(read_text(&r->out->tool, r, "tool", err));
     TARE_TRY(tare_safetensors_text(&fields, r->in, "fields", err));
-    while (strcmp(fields, tare_state_fields_text(r->collect)) != 0) {
-        if (r->collect == TARE_COLLECT_ALL) {
-            return tare_fail(err, TARE_UNSUPPORTED, "it has the fields '%s', known are '%s'",
-                             fields, tare_state_fields_text(TARE_COLLECT_ALL));
+    TARE_TRY(tare_collect_parse(&r->collect, fields, ' ', err));
+    if (tare_sample_uses_quantile(r->collect)) {
+        const char *quantile = NULL;
+        char *end = NULL;
+        TARE_TRY(tare_safetensors_text(&quantile, r->in, "quantile", err));
+        r->quantile = strtod(quantile, &end);
+        if (end == quantile || *end != '\0' || !(r->quantile >= 0.0 && r->quantile <= 0.5)) {
+            return tare_fail(err, TARE_INVALID_ARGUMENT,
+                             "its quantile is '%s', expected a number from 0 to 0.5", quantile);
         }
-        r->collect++;
     }
     return read_inputs(r, err);
 }
@@ -210,7 +216,7 @@ static tare_status read_points(reading *r, tare_stat_point **out, tare_error *er
 static tare_status make_state(reading *r, tare_error *err) {
     tare_tensor_bytes ids;
     tare_stat_point *points = NULL;
-    tare_state_spec spec = {.collect = r->collect};
+    tare_state_spec spec = {.collect = r->collect, .quantile = r->quantile};
 
     TARE_TRY(tare_safetensors_find(&ids, r->in, "sample.id", "U64", 1, err));
     r->samples = ids.count;
@@ -236,25 +242,47 @@ static tare_status read_samples(reading *r, tare_error *err) {
     return TARE_OK;
 }
 
+/* Either a range of finite values, with finite numbers that lie in it where they must, or no
+ * values. */
+static bool valid_numbers(const tare_sample_numbers *numbers, unsigned collect) {
+    const float min = numbers->of[TARE_SAMPLE_MIN], max = numbers->of[TARE_SAMPLE_MAX];
+    if (min == INFINITY && max == -INFINITY) {
+        return true;
+    }
+    for (size_t i = 0; i < TARE_SAMPLE_COLUMN_COUNT; i++) {
+        if ((tare_sample_column_infos[i].needs & ~collect) == 0 && !isfinite(numbers->of[i])) {
+            return false;
+        }
+    }
+    return min <= max;
+}
+
 static tare_status read_records(reading *r, tare_error *err) {
     const uint64_t shape[2] = {r->points, r->samples};
-    tare_tensor_bytes elements, min, max;
+    tare_tensor_bytes columns[TARE_SAMPLE_COLUMN_COUNT] = {{0}};
 
     if (r->samples == 0) {
         return TARE_OK;
     }
-    TARE_TRY(find(&elements, r, "sample.elements", "U64", shape, err));
-    TARE_TRY(find(&min, r, "sample.min", "F32", shape, err));
-    TARE_TRY(find(&max, r, "sample.max", "F32", shape, err));
+    for (size_t i = 0; i < TARE_SAMPLE_COLUMN_COUNT; i++) {
+        if ((tare_sample_column_infos[i].needs & ~r->collect) == 0) {
+            TARE_TRY(find(&columns[i], r, tare_sample_column_infos[i].tensor, "F32", shape, err));
+        }
+    }
     for (uint64_t i = 0; i < r->points; i++) {
         for (uint64_t k = 0; k < r->samples; k++) {
-            const uint64_t at = i * r->samples + k;
-            tare_sample_record *record = tare_state_slot_record(r->out->state, k, (size_t)i);
-            *record = (tare_sample_record){.min = tare_tensor_f32(&min, at),
-                                           .max = tare_tensor_f32(&max, at),
-                                           .elements = tare_tensor_u64(&elements, at)};
-            if (!isfinite(record->min) || !isfinite(record->max) || record->min > record->max) {
+            uint32_t *cells = tare_state_slot_numbers(r->out->state, k, (size_t)i);
+            tare_sample_numbers numbers;
+            for (size_t c = 0; c < TARE_SAMPLE_COLUMN_COUNT; c++) {
+                numbers.of[c] = columns[c].data == NULL
+                                    ? NAN
+                                    : tare_tensor_f32(&columns[c], i * r->samples + k);
+            }
+            if (!valid_numbers(&numbers, r->collect)) {
                 return fail_damaged(err, "sample.min", "holds what is no range");
+            }
+            if (isfinite(numbers.of[TARE_SAMPLE_MIN])) {
+                tare_sample_store(cells, &numbers, r->collect);
             }
         }
     }
@@ -287,52 +315,99 @@ static tare_status read_field(reading *r, tare_field_index index, tare_error *er
                : fail_damaged(err, field->name, "holds what is no number");
 }
 
-/* The tensors of code histograms. */
+/* The tensors of code histograms, and how far the counts have been read. */
 typedef struct code_tensors {
-    tare_tensor_bytes codes, places, spans;
-    bool has_places;
+    tare_tensor_bytes codes, spans, tops;
+    uint64_t at;
 } code_tensors;
 
-/* The codes of one sign, from `at` on; `at` moves behind them. */
-static tare_status read_span(tare_code_histogram *to, uint64_t *at, const code_tensors *in,
-                             const uint32_t span[2], size_t sign, tare_error *err) {
-    uint64_t *counts = to->counts + sign * TARE_CODE_MAGNITUDES;
-    uint64_t *places = to->places + sign * TARE_CODE_MAGNITUDES;
+/* The next count (LEB128); false when there is none. */
+static bool read_count(uint64_t *out, code_tensors *in) {
+    *out = 0;
+    for (unsigned shift = 0; shift < 64 && in->at < in->codes.count; shift += 7) {
+        const uint64_t byte = in->codes.data[in->at++];
+        if (shift == 63 && byte > 1) {
+            return false;
+        }
+        *out |= (byte & 0x7F) << shift;
+        if (byte < 0x80) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The codes of one sign. */
+static tare_status read_span(tare_code_histogram *to, code_tensors *in, const uint32_t span[2],
+                             size_t sign, tare_error *err) {
     if (span[0] > span[1]) {
         return TARE_OK;
     }
-    if (span[1] >= TARE_CODE_MAGNITUDES || *at > in->codes.count ||
-        (uint64_t)span[1] - span[0] >= in->codes.count - *at) {
+    if (to->top == 0 || span[1] > tare_code_last(to->top)) {
         return fail_damaged(err, "codes.span", "holds an impossible code");
     }
     for (uint32_t k = span[0]; k <= span[1]; k++) {
-        counts[k] = tare_tensor_u64(&in->codes, *at);
-        places[k] = in->has_places ? tare_tensor_u64(&in->places, *at) : 0;
-        (*at)++;
-        if (places[k] / 0xFFFFU > counts[k]) {
-            return fail_damaged(err, "codes.place", "does not agree with the codes");
+        uint64_t count = 0;
+        if (!read_count(&count, in) || count >= TARE_CODE_COUNT_END) {
+            return fail_damaged(err, "codes", "is too short or holds what is no count");
         }
+        tare_code_histogram_set(to, sign * TARE_CODE_BINS + k, count);
     }
     to->first = span[0] < to->first ? span[0] : to->first;
     to->last = span[1] > to->last ? span[1] : to->last;
     return TARE_OK;
 }
 
-static tare_status read_codes(reading *r, tare_error *err) {
-    const uint64_t span_shape[2] = {r->points, 4};
-    code_tensors in = {.has_places = json_object_get(r->in->header, "codes.place") != NULL};
-    uint64_t at = 0;
-
-    TARE_TRY(tare_safetensors_find(&in.codes, r->in, "codes", "U64", 1, err));
-    if (in.has_places) {
-        const uint64_t shape[2] = {in.codes.count, 0};
-        TARE_TRY(find(&in.places, r, "codes.place", "U64", shape, err));
+/* No sum of counts may overflow, else they could pretend to agree. */
+static bool agrees(const tare_code_histogram *histogram, const tare_state_counts *counts) {
+    uint64_t left = counts->elements;
+    const uint64_t apart[] = {counts->zeros, counts->nan, counts->positive_infinity,
+                              counts->negative_infinity};
+    for (size_t i = 0; i < sizeof apart / sizeof apart[0]; i++) {
+        left -= apart[i]; /* as valid_counts() has seen */
     }
+    for (uint32_t k = histogram->first; k <= histogram->last; k++) {
+        for (size_t sign = 0; sign < 2; sign++) {
+            const uint64_t count = tare_code_count(histogram, sign * TARE_CODE_BINS + k);
+            if (count > left) {
+                return false;
+            }
+            left -= count;
+        }
+    }
+    return left == 0;
+}
+
+/* The top that the largest magnitude of all samples asks for; 0: there is none but zero. */
+static uint32_t top_of_samples(const reading *r, size_t point) {
+    float largest = 0.0F;
+    uint32_t bits;
+    for (uint64_t k = 0; k < r->samples; k++) {
+        tare_sample_numbers numbers;
+        if (tare_sample_load(&numbers, tare_state_slot_numbers(r->out->state, k, point),
+                             r->collect)) {
+            largest = fmaxf(largest, fmaxf(fabsf(numbers.of[TARE_SAMPLE_MIN]),
+                                           fabsf(numbers.of[TARE_SAMPLE_MAX])));
+        }
+    }
+    memcpy(&bits, &largest, sizeof bits);
+    return bits == 0 ? 0 : tare_code_top(bits);
+}
+
+static tare_status read_codes(reading *r, tare_error *err) {
+    const uint64_t span_shape[2] = {r->points, 4}, top_shape[2] = {r->points, 0};
+    code_tensors in = {.at = 0};
+
+    TARE_TRY(tare_safetensors_find(&in.codes, r->in, "codes", "U8", 1, err));
     TARE_TRY(find(&in.spans, r, "codes.span", "U32", span_shape, err));
+    TARE_TRY(find(&in.tops, r, "codes.top", "U32", top_shape, err));
     for (size_t i = 0; i < r->points; i++) {
         tare_code_histogram *to = &r->out->state->histograms[i];
         const tare_state_counts counts = tare_state_counts_of(r->out->state, i);
-        to->unplaced = !in.has_places;
+        to->top = tare_tensor_u32(&in.tops, i);
+        if (to->top != top_of_samples(r, i)) {
+            return fail_damaged(err, "codes.top", "does not agree with the samples' extremes");
+        }
         to->zeros = counts.zeros;
         to->nan = counts.nan;
         to->positive_infinity = counts.positive_infinity;
@@ -340,15 +415,14 @@ static tare_status read_codes(reading *r, tare_error *err) {
         for (size_t sign = 0; sign < 2; sign++) {
             const uint32_t span[2] = {tare_tensor_u32(&in.spans, i * 4 + sign * 2),
                                       tare_tensor_u32(&in.spans, i * 4 + sign * 2 + 1)};
-            TARE_TRY(read_span(to, &at, &in, span, sign, err));
+            TARE_TRY(read_span(to, &in, span, sign, err));
         }
-        if (tare_code_histogram_finite(to) + to->nan + to->positive_infinity +
-                to->negative_infinity !=
-            counts.elements) {
+        if (!agrees(to, &counts)) {
             return fail_damaged(err, "counts", "does not agree with the codes");
         }
     }
-    return at == in.codes.count ? TARE_OK : fail_damaged(err, "codes", "has more than codes.span");
+    return in.at == in.codes.count ? TARE_OK
+                                   : fail_damaged(err, "codes", "has more than codes.span");
 }
 
 static tare_status read_statistics(reading *r, tare_error *err) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Recording what tensors of samples are reduced to: one way for both kinds of backends. */
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "stats/state_parts.h"
 
@@ -8,21 +10,42 @@ static bool collects(const tare_state *state, unsigned what) {
     return (state->collect & what) != 0;
 }
 
-/* Counting takes time, adding up counts does not: only that happens behind the lock. */
-static void count_codes(tare_state_lane *lane, const tare_state_entry *entry) {
-    tare_state *state = lane->state;
-    tare_code_histogram_add(&lane->histogram, lane->counter, entry->data,
-                            (size_t)tare_desc_count(entry->desc));
-    (void)pthread_mutex_lock(&state->lock);
-    tare_code_histogram_merge(&state->histograms[entry->point], &lane->histogram);
-    (void)pthread_mutex_unlock(&state->lock);
-    tare_code_histogram_clear(&lane->histogram);
+static uint32_t pattern_of(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
 }
 
-void tare_state_record_codes(tare_state *state, size_t point, const uint64_t *counts) {
+/* Counting takes time, adding up counts does not: only that happens behind the lock. */
+static void count_codes(tare_state_lane *lane, tare_code_finder find, const tare_state_entry *entry,
+                        const tare_reduce_record *found) {
+    tare_state *state = lane->state;
+    tare_code_histogram *histogram = &state->histograms[entry->point];
+    const tare_code_extent extent = {.largest =
+                                         pattern_of(fmaxf(fabsf(found->min), fabsf(found->max))),
+                                     .finite = true,
+                                     .negative = found->min < 0.0F};
+    const float *values = entry->data;
+    uint32_t top;
+
+    for (size_t at = 0; at < found->elements; at += TARE_CODE_COUNTER_MOST) {
+        const size_t left = (size_t)found->elements - at;
+        (void)pthread_mutex_lock(&state->lock);
+        top = histogram->top;
+        (void)pthread_mutex_unlock(&state->lock);
+        tare_code_counter_count(lane->counter, find, top, &extent, values + at,
+                                left < TARE_CODE_COUNTER_MOST ? left : TARE_CODE_COUNTER_MOST);
+        (void)pthread_mutex_lock(&state->lock);
+        tare_code_histogram_take(histogram, lane->counter);
+        (void)pthread_mutex_unlock(&state->lock);
+    }
+}
+
+void tare_state_record_codes(tare_state *state, size_t point, const uint64_t *counts,
+                             uint32_t top) {
     if (state->histograms != NULL) {
         (void)pthread_mutex_lock(&state->lock);
-        tare_code_histogram_add_codes(&state->histograms[point], counts);
+        tare_code_histogram_add_codes(&state->histograms[point], counts, top);
         (void)pthread_mutex_unlock(&state->lock);
     }
 }
@@ -77,12 +100,47 @@ static void count(tare_state_counts *to, const tare_reduce_record *found) {
     to->negative_infinity += found->negative_infinity;
 }
 
+static void store_pair(tare_sample_numbers *to, tare_sample_column column,
+                       const tare_quantile_pairs *pairs, double p, uint64_t count) {
+    const tare_quantile_place low = tare_quantile_find(p, count);
+    const tare_quantile_place high = tare_quantile_find(1.0 - p, count);
+    to->of[column] = tare_quantile_between(pairs->low, &low);
+    to->of[column + 1] = tare_quantile_between(pairs->high, &high);
+}
+
+/* Keeps the numbers of a sample. */
+static void keep_numbers(const tare_state *state, const tare_state_result *result) {
+    const tare_collect_result *from = result->result;
+    const tare_reduce_record *found = &from->records[result->sample];
+    uint32_t *cells = tare_state_slot_numbers(state, result->slot, result->point);
+    tare_sample_numbers numbers;
+
+    if (tare_sample_load(&numbers, cells, state->collect)) {
+        numbers.of[TARE_SAMPLE_MIN] = fminf(numbers.of[TARE_SAMPLE_MIN], found->min);
+        numbers.of[TARE_SAMPLE_MAX] = fmaxf(numbers.of[TARE_SAMPLE_MAX], found->max);
+    } else {
+        numbers.of[TARE_SAMPLE_MIN] = found->min;
+        numbers.of[TARE_SAMPLE_MAX] = found->max;
+    }
+    if (collects(state, TARE_COLLECT_QUANTILES)) {
+        store_pair(&numbers, TARE_SAMPLE_LOW, &from->quantiles[result->sample], state->quantile,
+                   found->elements);
+    }
+    if (collects(state, TARE_COLLECT_MAGNITUDES)) {
+        store_pair(&numbers, TARE_SAMPLE_MAGNITUDE_LOW, &from->magnitudes[result->sample],
+                   state->quantile, found->elements);
+    }
+    if (collects(state, TARE_COLLECT_MEANS)) {
+        numbers.of[TARE_SAMPLE_MEAN] = from->means[result->sample];
+    }
+    tare_sample_store(cells, &numbers, state->collect);
+}
+
 tare_status tare_state_record_result(tare_state_lane *lane, const tare_state_result *result,
                                      tare_error *err) {
     const tare_state *state = lane->state;
     const tare_stat_point *point = &state->points[result->point];
     const tare_reduce_record *found = &result->result->records[result->sample];
-    tare_sample_record *record = tare_state_slot_record(state, result->slot, result->point);
 
     if (found->nan > 0 || found->positive_infinity > 0 || found->negative_infinity > 0) {
         return tare_fail(
@@ -95,9 +153,7 @@ tare_status tare_state_record_result(tare_state_lane *lane, const tare_state_res
     if (found->elements == 0) {
         return TARE_OK;
     }
-    record->min = record->elements == 0 || found->min < record->min ? found->min : record->min;
-    record->max = record->elements == 0 || found->max > record->max ? found->max : record->max;
-    record->elements += found->elements;
+    keep_numbers(state, result);
     count(tare_field_at(&lane->fields, TARE_FIELD_COUNTS, result->point), found);
     if (point->channels > 0) {
         const size_t first = result->sample * (size_t)point->channels;
@@ -137,10 +193,23 @@ tare_status tare_state_record(tare_state_lane *lane, const tare_backend *backend
     const tare_stat_point *point = &state->points[entry->point];
     const bool windows = collects(state, TARE_COLLECT_WINDOWS) && point->window_count > 0;
     const size_t images = entry->desc->rank == 0 ? 1 : (size_t)entry->desc->dims[0];
-    tare_reduce_request request = {.desc = entry->desc, .data = entry->data, .axis = point->axis};
+    tare_quantile_pairs quantiles = {{0}, {0}}, magnitudes = {{0}, {0}};
+    float mean = 0.0F;
+    tare_reduce_request request = {
+        .desc = entry->desc,
+        .data = entry->data,
+        .axis = point->axis,
+        .quantile = state->quantile,
+        .quantiles = collects(state, TARE_COLLECT_QUANTILES) ? &quantiles : NULL,
+        .magnitudes = collects(state, TARE_COLLECT_MAGNITUDES) ? &magnitudes : NULL,
+        .quantile_scratch = lane->quantile_scratch,
+        .mean = collects(state, TARE_COLLECT_MEANS) ? &mean : NULL};
     tare_reduce_record record;
     const tare_collect_result result = {.records = &record,
                                         .channels = lane->channels,
+                                        .quantiles = &quantiles,
+                                        .magnitudes = &magnitudes,
+                                        .means = &mean,
                                         .windows = (const float *const *)lane->windows};
     const tare_state_result one = {
         .point = entry->point, .slot = entry->slot, .result = &result, .images = images};
@@ -161,7 +230,7 @@ tare_status tare_state_record(tare_state_lane *lane, const tare_backend *backend
     TARE_TRY(backend->reduce(&record, &request, err));
     TARE_TRY(tare_state_record_result(lane, &one, err));
     if (collects(state, TARE_COLLECT_CODES) && record.elements > 0) {
-        count_codes(lane, entry);
+        count_codes(lane, backend->find_codes, entry, &record);
     }
     return TARE_OK;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Writing calibration states. */
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "stats/safetensors.h"
@@ -20,64 +22,76 @@ typedef struct writing {
 
 /* ---- code histograms: only what lies between the outermost codes that occur ---- */
 
-static const uint64_t *sign_counts(const tare_code_histogram *histogram, size_t sign) {
-    return histogram->counts + sign * TARE_CODE_MAGNITUDES;
-}
-
 static code_span span_of(const tare_code_histogram *histogram, size_t sign) {
-    const uint64_t *counts = sign_counts(histogram, sign);
+    const size_t base = sign * TARE_CODE_BINS;
     code_span span = {.first = histogram->first, .last = histogram->last};
-    while (span.first <= span.last && counts[span.first] == 0) {
+    while (span.first <= span.last && tare_code_count(histogram, base + span.first) == 0) {
         span.first++;
     }
-    while (span.last > span.first && counts[span.last] == 0) {
+    while (span.last > span.first && tare_code_count(histogram, base + span.last) == 0) {
         span.last--;
     }
     return span.first <= span.last ? span : (code_span){.first = 1, .last = 0};
 }
 
-static uint64_t span_length(code_span span) {
-    return span.first <= span.last ? (uint64_t)span.last - span.first + 1 : 0;
+/* A count takes as many bytes as it has sevenths of bytes (LEB128): most are small. */
+static size_t count_bytes(uint64_t count) {
+    size_t bytes = 1;
+    for (; count >= 0x80; count >>= 7) {
+        bytes++;
+    }
+    return bytes;
 }
 
-static void emit_code_counts(tare_tensor_sink *sink, const void *user) {
+static void emit_count(tare_tensor_sink *sink, uint64_t count) {
+    unsigned char bytes[10];
+    size_t length = 0;
+    for (; count >= 0x80; count >>= 7) {
+        bytes[length++] = (unsigned char)(0x80 | (count & 0x7F));
+    }
+    bytes[length++] = (unsigned char)count;
+    tare_sink_bytes(sink, bytes, length);
+}
+
+static void emit_codes(tare_tensor_sink *sink, const void *user, size_t which) {
     const writing *w = user;
+    TARE_UNUSED(which);
     for (size_t i = 0; i < w->state->point_count; i++) {
         for (size_t sign = 0; sign < 2; sign++) {
-            const uint64_t *counts = sign_counts(&w->state->histograms[i], sign);
+            const tare_code_histogram *histogram = &w->state->histograms[i];
             const code_span span = w->spans[i][sign];
             for (uint32_t k = span.first; k <= span.last; k++) {
-                tare_sink_u64(sink, counts[k]);
+                emit_count(sink, tare_code_count(histogram, sign * TARE_CODE_BINS + k));
             }
         }
     }
 }
 
-static void emit_code_places(tare_tensor_sink *sink, const void *user) {
-    const writing *w = user;
-    for (size_t i = 0; i < w->state->point_count; i++) {
+static uint64_t code_bytes(const writing *w) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < w->state->point_count && w->spans != NULL; i++) {
         for (size_t sign = 0; sign < 2; sign++) {
-            const uint64_t *places = w->state->histograms[i].places + sign * TARE_CODE_MAGNITUDES;
+            const tare_code_histogram *histogram = &w->state->histograms[i];
             const code_span span = w->spans[i][sign];
             for (uint32_t k = span.first; k <= span.last; k++) {
-                tare_sink_u64(sink, places[k]);
+                bytes += count_bytes(tare_code_count(histogram, sign * TARE_CODE_BINS + k));
             }
         }
     }
+    return bytes;
 }
 
-/* Places are of all values or left out. */
-static bool has_places(const tare_state *state) {
-    for (size_t i = 0; i < state->point_count && state->histograms != NULL; i++) {
-        if (state->histograms[i].unplaced) {
-            return false;
-        }
-    }
-    return state->histograms != NULL;
-}
-
-static void emit_code_spans(tare_tensor_sink *sink, const void *user) {
+static void emit_tops(tare_tensor_sink *sink, const void *user, size_t which) {
     const writing *w = user;
+    TARE_UNUSED(which);
+    for (size_t i = 0; i < w->state->point_count; i++) {
+        tare_sink_u32(sink, w->state->histograms[i].top);
+    }
+}
+
+static void emit_code_spans(tare_tensor_sink *sink, const void *user, size_t which) {
+    const writing *w = user;
+    TARE_UNUSED(which);
     for (size_t i = 0; i < w->state->point_count; i++) {
         for (size_t sign = 0; sign < 2; sign++) {
             tare_sink_u32(sink, w->spans[i][sign].first);
@@ -88,73 +102,66 @@ static void emit_code_spans(tare_tensor_sink *sink, const void *user) {
 
 /* ---- samples, points, inputs ---- */
 
-static void emit_ids(tare_tensor_sink *sink, const void *user) {
+static void emit_ids(tare_tensor_sink *sink, const void *user, size_t which) {
     const writing *w = user;
+    TARE_UNUSED(which);
     for (uint64_t i = 0; i < w->state->settled; i++) {
         tare_sink_u64(sink, tare_state_sample_at(w->state, i).id);
     }
 }
 
-static void emit_sample_names(tare_tensor_sink *sink, const void *user) {
+static void emit_sample_names(tare_tensor_sink *sink, const void *user, size_t which) {
     const writing *w = user;
+    TARE_UNUSED(which);
     for (uint64_t i = 0; i < w->state->settled; i++) {
         const char *name = tare_state_sample_at(w->state, i).name;
         tare_sink_bytes(sink, name, strlen(name) + 1);
     }
 }
 
-static void emit_elements(tare_tensor_sink *sink, const void *user) {
+/* Of a tensor without values in a sample every number is +inf, but the largest -inf. */
+static void emit_column(tare_tensor_sink *sink, const void *user, size_t which) {
     const writing *w = user;
     for (size_t i = 0; i < w->state->point_count; i++) {
         for (uint64_t k = 0; k < w->state->settled; k++) {
-            tare_sink_u64(sink, tare_state_record_at(w->state, i, k)->elements);
+            tare_sample_numbers numbers;
+            const bool any = tare_state_sample_numbers(&numbers, w->state, i, k);
+            tare_sink_f32(sink, any                        ? numbers.of[which]
+                                : which == TARE_SAMPLE_MAX ? -INFINITY
+                                                           : INFINITY);
         }
     }
 }
 
-static void emit_sample_min(tare_tensor_sink *sink, const void *user) {
+static void emit_points(tare_tensor_sink *sink, const void *user, size_t which) {
     const writing *w = user;
-    for (size_t i = 0; i < w->state->point_count; i++) {
-        for (uint64_t k = 0; k < w->state->settled; k++) {
-            tare_sink_f32(sink, tare_state_record_at(w->state, i, k)->min);
-        }
-    }
-}
-
-static void emit_sample_max(tare_tensor_sink *sink, const void *user) {
-    const writing *w = user;
-    for (size_t i = 0; i < w->state->point_count; i++) {
-        for (uint64_t k = 0; k < w->state->settled; k++) {
-            tare_sink_f32(sink, tare_state_record_at(w->state, i, k)->max);
-        }
-    }
-}
-
-static void emit_points(tare_tensor_sink *sink, const void *user) {
-    const writing *w = user;
+    TARE_UNUSED(which);
     for (size_t i = 0; i < w->state->point_count; i++) {
         const char *name = w->state->points[i].tensor;
         tare_sink_bytes(sink, name, strlen(name) + 1);
     }
 }
 
-static void emit_channels(tare_tensor_sink *sink, const void *user) {
+static void emit_channels(tare_tensor_sink *sink, const void *user, size_t which) {
     const writing *w = user;
+    TARE_UNUSED(which);
     for (size_t i = 0; i < w->state->point_count; i++) {
         tare_sink_u64(sink, (uint64_t)w->state->points[i].channels);
     }
 }
 
-static void emit_inputs(tare_tensor_sink *sink, const void *user) {
+static void emit_inputs(tare_tensor_sink *sink, const void *user, size_t which) {
     const writing *w = user;
+    TARE_UNUSED(which);
     for (size_t i = 0; i < w->identity->input_count; i++) {
         const char *name = w->identity->inputs[i].name;
         tare_sink_bytes(sink, name, strlen(name) + 1);
     }
 }
 
-static void emit_input_shapes(tare_tensor_sink *sink, const void *user) {
+static void emit_input_shapes(tare_tensor_sink *sink, const void *user, size_t which) {
     const writing *w = user;
+    TARE_UNUSED(which);
     for (size_t i = 0; i < w->identity->input_count; i++) {
         const tare_state_input *input = &w->identity->inputs[i];
         tare_sink_u64(sink, (uint64_t)input->element);
@@ -165,15 +172,17 @@ static void emit_input_shapes(tare_tensor_sink *sink, const void *user) {
     }
 }
 
-static void emit_axes(tare_tensor_sink *sink, const void *user) {
+static void emit_axes(tare_tensor_sink *sink, const void *user, size_t which) {
     const writing *w = user;
+    TARE_UNUSED(which);
     for (size_t i = 0; i < w->state->point_count; i++) {
         tare_sink_u64(sink, (uint64_t)w->state->points[i].axis);
     }
 }
 
-static void emit_window_tensors(tare_tensor_sink *sink, const void *user) {
+static void emit_window_tensors(tare_tensor_sink *sink, const void *user, size_t which) {
     const writing *w = user;
+    TARE_UNUSED(which);
     for (size_t i = 0; i < w->state->point_count; i++) {
         for (size_t k = 0; k < w->state->points[i].window_count; k++) {
             tare_sink_u64(sink, i);
@@ -181,8 +190,9 @@ static void emit_window_tensors(tare_tensor_sink *sink, const void *user) {
     }
 }
 
-static void emit_window_shapes(tare_tensor_sink *sink, const void *user) {
+static void emit_window_shapes(tare_tensor_sink *sink, const void *user, size_t which) {
     const writing *w = user;
+    TARE_UNUSED(which);
     for (size_t i = 0; i < w->state->point_count; i++) {
         const tare_stat_point *point = &w->state->points[i];
         for (size_t k = 0; k < point->window_count; k++) {
@@ -198,17 +208,19 @@ static void emit_window_shapes(tare_tensor_sink *sink, const void *user) {
 
 /* ---- fields ---- */
 
-static void emit_floats(tare_tensor_sink *sink, const writing *w, tare_field_index field) {
+static void emit_floats(tare_tensor_sink *sink, const void *user, size_t field) {
+    const writing *w = user;
     const float *values = w->state->fields.data[field];
-    for (size_t i = 0; i < tare_field_total(&w->state->fields, field); i++) {
+    for (size_t i = 0; i < tare_field_total(&w->state->fields, (tare_field_index)field); i++) {
         tare_sink_f32(sink, values[i]);
     }
 }
 
-static void emit_words(tare_tensor_sink *sink, const writing *w, tare_field_index field) {
+static void emit_words(tare_tensor_sink *sink, const void *user, size_t field) {
+    const writing *w = user;
     const unsigned char *bytes = w->state->fields.data[field];
-    const size_t words =
-        tare_field_total(&w->state->fields, field) * tare_state_fields[field].numbers;
+    const size_t words = tare_field_total(&w->state->fields, (tare_field_index)field) *
+                         tare_state_fields[field].numbers;
     for (size_t i = 0; i < words; i++) {
         uint64_t word;
         memcpy(&word, bytes + i * sizeof word, sizeof word);
@@ -216,35 +228,24 @@ static void emit_words(tare_tensor_sink *sink, const writing *w, tare_field_inde
     }
 }
 
-static void emit_counts(tare_tensor_sink *sink, const void *user) {
-    emit_words(sink, user, TARE_FIELD_COUNTS);
-}
-
-static void emit_channel_min(tare_tensor_sink *sink, const void *user) {
-    emit_floats(sink, user, TARE_FIELD_CHANNEL_MIN);
-}
-
-static void emit_channel_max(tare_tensor_sink *sink, const void *user) {
-    emit_floats(sink, user, TARE_FIELD_CHANNEL_MAX);
-}
-
-static void emit_channel_sum(tare_tensor_sink *sink, const void *user) {
-    emit_words(sink, user, TARE_FIELD_CHANNEL_SUM);
-}
-
-static void emit_window_sum(tare_tensor_sink *sink, const void *user) {
-    emit_words(sink, user, TARE_FIELD_WINDOW_SUM);
-}
-
-static tare_tensor_plan plan_field(const writing *w, tare_field_index field,
-                                   void (*emit)(tare_tensor_sink *, const void *)) {
+static tare_tensor_plan plan_field(const writing *w, tare_field_index field) {
     const tare_state_field *row = &tare_state_fields[field];
     return (tare_tensor_plan){
         .name = row->name,
         .dtype = row->dtype,
         .rank = row->numbers > 1 ? 2 : 1,
         .shape = {tare_field_total(&w->state->fields, field), row->numbers > 1 ? row->numbers : 0},
-        .emit = emit};
+        .emit = strcmp(row->dtype, "F32") == 0 ? emit_floats : emit_words,
+        .which = field};
+}
+
+static tare_tensor_plan plan_column(const writing *w, size_t column) {
+    return (tare_tensor_plan){.name = tare_sample_column_infos[column].tensor,
+                              .dtype = "F32",
+                              .rank = 2,
+                              .shape = {w->state->point_count, w->state->settled},
+                              .emit = emit_column,
+                              .which = column};
 }
 
 /* ---- the whole ---- */
@@ -276,60 +277,83 @@ static uint64_t window_count(const tare_state *state) {
     return count;
 }
 
-static uint64_t code_count(const writing *w) {
-    uint64_t count = 0;
-    for (size_t i = 0; i < w->state->point_count && w->spans != NULL; i++) {
-        count += span_length(w->spans[i][0]) + span_length(w->spans[i][1]);
+#define MOST_TENSORS (16 + TARE_FIELD_COUNT + TARE_SAMPLE_COLUMN_COUNT)
+
+/* The tensors of the file in the making. */
+typedef struct tensor_list {
+    tare_tensor_plan tensors[MOST_TENSORS];
+    size_t count;
+    unsigned collect;
+} tensor_list;
+
+static void list(tensor_list *to, unsigned needs, tare_tensor_plan plan) {
+    if ((needs & ~to->collect) == 0) {
+        to->tensors[to->count++] = plan;
     }
-    return count;
 }
 
-/* Beside what is collected (TARE_COLLECT_...): that the places of all values are known. */
-#define PLACES 0x100U
+static void list_fields(tensor_list *to, const writing *w, const char *dtype) {
+    for (size_t i = 0; i < TARE_FIELD_COUNT; i++) {
+        if (strcmp(tare_state_fields[i].dtype, dtype) == 0) {
+            list(to, tare_state_fields[i].needs, plan_field(w, (tare_field_index)i));
+        }
+    }
+}
 
-/* A tensor of the file, and what must be collected for it to be there. */
-typedef struct planned {
-    unsigned needs;
-    tare_tensor_plan plan;
-} planned;
+/* Those with wide elements first. */
+static void list_tensors(tensor_list *to, const writing *w) {
+    const uint64_t samples = w->state->settled, points = w->state->point_count;
+    const uint64_t inputs = w->identity->input_count, windows = window_count(w->state);
+    const unsigned codes = TARE_COLLECT_CODES, sums = TARE_COLLECT_WINDOWS;
+
+#define TENSOR(name, dtype, rank, first, second, emit)                                             \
+    (tare_tensor_plan){name, dtype, rank, {first, second}, emit, 0}
+    list(to, 0, TENSOR("sample.id", "U64", 1, samples, 0, emit_ids));
+    list(to, 0, TENSOR("tensor.channels", "I64", 1, points, 0, emit_channels));
+    list(to, 0, TENSOR("tensor.axis", "I64", 1, points, 0, emit_axes));
+    list(to, 0, TENSOR("input.shape", "I64", 2, inputs, 2 + TARE_MAX_RANK, emit_input_shapes));
+    list(to, sums, TENSOR("window.tensor", "U64", 1, windows, 0, emit_window_tensors));
+    list(to, sums,
+         TENSOR("window.shape", "I64", 2, windows, TARE_STATE_WINDOW_NUMBERS, emit_window_shapes));
+    list_fields(to, w, "U64");
+    list(to, codes, TENSOR("codes.top", "U32", 1, points, 0, emit_tops));
+    list(to, codes, TENSOR("codes.span", "U32", 2, points, 4, emit_code_spans));
+    for (size_t i = 0; i < TARE_SAMPLE_COLUMN_COUNT; i++) {
+        list(to, tare_sample_column_infos[i].needs, plan_column(w, i));
+    }
+    list_fields(to, w, "F32");
+    list(to, codes, TENSOR("codes", "U8", 1, code_bytes(w), 0, emit_codes));
+    list(to, 0, TENSOR("sample.name", "U8", 1, name_bytes(w, true), 0, emit_sample_names));
+    list(to, 0, TENSOR("tensor.name", "U8", 1, name_bytes(w, false), 0, emit_points));
+    list(to, 0, TENSOR("input.name", "U8", 1, input_bytes(w->identity), 0, emit_inputs));
+#undef TENSOR
+}
 
 static tare_status write_tensors(const char *path, const writing *w, json_t *metadata,
                                  tare_error *err) {
-    const uint64_t samples = w->state->settled, points = w->state->point_count;
-    const uint64_t inputs = w->identity->input_count, windows = window_count(w->state);
-    const planned all[] = {
-        {0, {"sample.id", "U64", 1, {samples, 0}, emit_ids}},
-        {0, {"sample.elements", "U64", 2, {points, samples}, emit_elements}},
-        {0, {"tensor.channels", "I64", 1, {points, 0}, emit_channels}},
-        {0, {"tensor.axis", "I64", 1, {points, 0}, emit_axes}},
-        {0, {"input.shape", "I64", 2, {inputs, 2 + TARE_MAX_RANK}, emit_input_shapes}},
-        {0, plan_field(w, TARE_FIELD_COUNTS, emit_counts)},
-        {TARE_COLLECT_CODES, {"codes", "U64", 1, {code_count(w), 0}, emit_code_counts}},
-        {PLACES, {"codes.place", "U64", 1, {code_count(w), 0}, emit_code_places}},
-        {TARE_COLLECT_SUMS, plan_field(w, TARE_FIELD_CHANNEL_SUM, emit_channel_sum)},
-        {TARE_COLLECT_WINDOWS, {"window.tensor", "U64", 1, {windows, 0}, emit_window_tensors}},
-        {TARE_COLLECT_WINDOWS,
-         {"window.shape", "I64", 2, {windows, TARE_STATE_WINDOW_NUMBERS}, emit_window_shapes}},
-        {TARE_COLLECT_WINDOWS, plan_field(w, TARE_FIELD_WINDOW_SUM, emit_window_sum)},
-        {TARE_COLLECT_CODES, {"codes.span", "U32", 2, {points, 4}, emit_code_spans}},
-        {0, {"sample.min", "F32", 2, {points, samples}, emit_sample_min}},
-        {0, {"sample.max", "F32", 2, {points, samples}, emit_sample_max}},
-        {0, plan_field(w, TARE_FIELD_CHANNEL_MIN, emit_channel_min)},
-        {0, plan_field(w, TARE_FIELD_CHANNEL_MAX, emit_channel_max)},
-        {0, {"sample.name", "U8", 1, {name_bytes(w, true), 0}, emit_sample_names}},
-        {0, {"tensor.name", "U8", 1, {name_bytes(w, false), 0}, emit_points}},
-        {0, {"input.name", "U8", 1, {input_bytes(w->identity), 0}, emit_inputs}},
-    };
-    const unsigned there = w->state->collect | (has_places(w->state) ? PLACES : 0);
-    tare_tensor_plan chosen[sizeof all / sizeof all[0]];
-    tare_safetensors_plan plan = {.tensors = chosen, .metadata = metadata, .user = w};
+    tensor_list all = {.collect = w->state->collect};
+    list_tensors(&all, w);
+    const tare_safetensors_plan plan = {
+        .tensors = all.tensors, .count = all.count, .metadata = metadata, .user = w};
+    return tare_safetensors_write(path, &plan, err);
+}
 
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        if ((all[i].needs & ~there) == 0) {
-            chosen[plan.count++] = all[i].plan;
+/* The texts of the file's header. */
+static json_t *make_metadata(const tare_state *state, const tare_state_identity *identity) {
+    char fields[TARE_COLLECT_TEXT_BYTES], quantile[32];
+    json_t *metadata =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "format", TARE_STATE_FORMAT, "version",
+                  TARE_STATE_VERSION, "tool", "tare " TARE_VERSION, "model", identity->model,
+                  "preprocess", identity->preprocess, "precision", identity->precision, "fields",
+                  tare_collect_text(fields, state->collect));
+    if (metadata != NULL && tare_sample_uses_quantile(state->collect)) {
+        (void)snprintf(quantile, sizeof quantile, "%.17g", state->quantile);
+        if (json_object_set_new(metadata, "quantile", json_string(quantile)) != 0) {
+            json_decref(metadata);
+            return NULL;
         }
     }
-    return tare_safetensors_write(path, &plan, err);
+    return metadata;
 }
 
 tare_status tare_state_write(const char *path, const tare_state *state,
@@ -337,11 +361,7 @@ tare_status tare_state_write(const char *path, const tare_state *state,
     const bool codes = state->histograms != NULL;
     writing w = {.state = state, .identity = identity};
     tare_arena scratch;
-    json_t *metadata =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "format", TARE_STATE_FORMAT, "version",
-                  TARE_STATE_VERSION, "tool", "tare " TARE_VERSION, "model", identity->model,
-                  "preprocess", identity->preprocess, "precision", identity->precision, "fields",
-                  tare_state_fields_text(state->collect));
+    json_t *metadata = make_metadata(state, identity);
     tare_status status;
 
     tare_arena_init(&scratch);

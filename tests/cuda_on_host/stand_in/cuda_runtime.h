@@ -198,6 +198,12 @@ static inline unsigned long long atomicAdd(unsigned long long *address, unsigned
     return emulator::fetch_add(address, value);
 }
 
+static inline unsigned long long atomicMax(unsigned long long *address, unsigned long long value) {
+    const unsigned long long old = *address;
+    *address = old > value ? old : value;
+    return old;
+}
+
 namespace emulator {
 
 /** Devices refuse what x86 does not mind. */

@@ -63,6 +63,7 @@ tare_status host_ingest(tare_queue *queue, const tare_ingest *ingest, tare_error
 typedef struct slot_results {
     tare_reduce_record *records;
     tare_reduce_channel *channels;
+    tare_quantile_pairs *quantiles;
     float **windows;
 } slot_results;
 
@@ -70,7 +71,8 @@ typedef struct collected {
     tare_collect_point point;
     slot_results *fresh;   /* per slot: on the "device" */
     slot_results *fetched; /* per slot: brought to the host */
-    uint64_t *codes;
+    uint64_t *codes;       /* relative to top; 0: there are none */
+    uint32_t top;
 } collected;
 
 struct tare_collector {
@@ -96,7 +98,8 @@ tare_status host_collector_measure(uint64_t *device_bytes, uint64_t *pinned_byte
     for (size_t i = 0; i < count; i++) {
         const uint64_t bytes =
             (uint64_t)points[i].samples *
-            (sizeof(tare_reduce_record) + channels_of(&points[i]) * sizeof(tare_reduce_channel));
+            (sizeof(tare_reduce_record) + channels_of(&points[i]) * sizeof(tare_reduce_channel) +
+             (points[i].quantiles ? sizeof(tare_quantile_pairs) : 0));
         *device_bytes += slots * bytes + (points[i].codes ? TARE_COLLECT_CODE_COUNT * 8 : 0);
         *pinned_bytes += slots * bytes;
     }
@@ -107,6 +110,7 @@ static void results_new(slot_results *out, const tare_collect_point *point) {
     const size_t samples = (size_t)point->samples;
     out->records = calloc(samples, sizeof *out->records);
     out->channels = calloc(samples * channels_of(point) + 1, sizeof *out->channels);
+    out->quantiles = calloc(samples, sizeof *out->quantiles);
     out->windows = calloc(point->window_count + 1, sizeof *out->windows);
     for (size_t w = 0; w < point->window_count; w++) {
         out->windows[w] = calloc(window_floats(point, w) + 1, sizeof(float));
@@ -118,6 +122,7 @@ static void results_copy(slot_results *to, const slot_results *from,
     const size_t samples = (size_t)point->samples;
     memcpy(to->records, from->records, samples * sizeof *to->records);
     memcpy(to->channels, from->channels, samples * channels_of(point) * sizeof *to->channels);
+    memcpy(to->quantiles, from->quantiles, samples * sizeof *to->quantiles);
     for (size_t w = 0; w < point->window_count; w++) {
         memcpy(to->windows[w], from->windows[w], window_floats(point, w) * sizeof(float));
     }
@@ -128,6 +133,7 @@ static void results_free(slot_results *results, const tare_collect_point *point)
         free(results->windows[w]);
     }
     free(results->windows);
+    free(results->quantiles);
     free(results->channels);
     free(results->records);
 }
@@ -174,14 +180,47 @@ void host_collector_free(tare_collector *collector) {
     }
 }
 
-static void count_codes(uint64_t *codes, const float *data, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &data[i], sizeof bits);
-        if (isfinite(data[i]) && (bits & 0x7fffffffU) != 0) {
-            codes[bits >> 16]++;
+/* In rising order a bin that moves meets only such as have moved. */
+static void raise_codes(collected *at, uint32_t top) {
+    for (uint32_t bin = 0; bin < TARE_COLLECT_CODE_COUNT && at->top != 0 && at->top < top; bin++) {
+        const uint32_t first = bin / TARE_CODE_BINS * TARE_CODE_BINS;
+        const uint64_t count = at->codes[bin];
+        if (count > 0) {
+            at->codes[bin] = 0;
+            at->codes[first + tare_code_raised(bin - first, at->top, top)] += count;
         }
     }
+    at->top = at->top > top ? at->top : top;
+}
+
+static void count_codes(collected *at, const float *data, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits, magnitude;
+        memcpy(&bits, &data[i], sizeof bits);
+        magnitude = bits & 0x7fffffffU;
+        if (magnitude != 0 && magnitude < TARE_CODE_INFINITE) {
+            raise_codes(at, tare_code_top(magnitude));
+            at->codes[(bits >> 31) * TARE_CODE_BINS + tare_code_of(magnitude, at->top)]++;
+        }
+    }
+}
+
+static int compare(const void *a, const void *b) {
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorts the values. Of NaN the order is not known, but nobody asks for quantiles then. */
+static void find_quantiles(tare_quantile_pairs *out, float *values, size_t count, double p) {
+    const tare_quantile_place low = tare_quantile_find(p, count);
+    const tare_quantile_place high = tare_quantile_find(1.0 - p, count);
+
+    for (size_t i = 0; i < count; i++) {
+        values[i] = values[i] == 0.0F ? 0.0F : values[i];
+    }
+    qsort(values, count, sizeof *values, compare);
+    *out = (tare_quantile_pairs){{values[low.index], values[low.next]},
+                                 {values[high.index], values[high.next]}};
 }
 
 static tare_status do_collect(host_work *self, tare_error *err) {
@@ -223,7 +262,10 @@ static tare_status do_collect(host_work *self, tare_error *err) {
             return status;
         }
         if (point->codes) {
-            count_codes(at->codes, values, count);
+            count_codes(at, values, count);
+        }
+        if (point->quantiles && count > 0) {
+            find_quantiles(&results->quantiles[s], values, count, point->quantile);
         }
     }
     free(values);
@@ -258,17 +300,21 @@ tare_status host_collect_end(tare_collector *collector, tare_queue *queue, size_
 void host_collect_result(tare_collect_result *out, tare_collector *collector, size_t slot,
                          size_t point) {
     const collected *at = &collector->points[point];
-    *out = (tare_collect_result){.records = at->fetched[slot].records,
-                                 .channels = at->point.channels ? at->fetched[slot].channels : NULL,
-                                 .windows = at->point.window_count > 0
-                                                ? (const float *const *)at->fetched[slot].windows
-                                                : NULL};
+    *out = (tare_collect_result){
+        .records = at->fetched[slot].records,
+        .channels = at->point.channels ? at->fetched[slot].channels : NULL,
+        .quantiles = at->point.quantiles ? at->fetched[slot].quantiles : NULL,
+        .windows =
+            at->point.window_count > 0 ? (const float *const *)at->fetched[slot].windows : NULL};
 }
 
-tare_status host_collect_codes(uint64_t *counts, tare_collector *collector, tare_queue *queue,
-                               size_t point, tare_error *err) {
+tare_status host_collect_codes(uint64_t *counts, uint32_t *top, tare_collector *collector,
+                               tare_queue *queue, size_t point, tare_error *err) {
+    collected *at = &collector->points[point];
     TARE_TRY(host_queue_wait(queue, err));
-    memcpy(counts, collector->points[point].codes, TARE_COLLECT_CODE_COUNT * sizeof *counts);
-    memset(collector->points[point].codes, 0, TARE_COLLECT_CODE_COUNT * sizeof *counts);
+    memcpy(counts, at->codes, TARE_COLLECT_CODE_COUNT * sizeof *counts);
+    memset(at->codes, 0, TARE_COLLECT_CODE_COUNT * sizeof *counts);
+    *top = at->top;
+    at->top = 0;
     return TARE_OK;
 }

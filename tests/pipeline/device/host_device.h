@@ -83,8 +83,8 @@ tare_status host_collect_end(tare_collector *collector, tare_queue *queue, size_
                              tare_error *err);
 void host_collect_result(tare_collect_result *out, tare_collector *collector, size_t slot,
                          size_t point);
-tare_status host_collect_codes(uint64_t *counts, tare_collector *collector, tare_queue *queue,
-                               size_t point, tare_error *err);
+tare_status host_collect_codes(uint64_t *counts, uint32_t *top, tare_collector *collector,
+                               tare_queue *queue, size_t point, tare_error *err);
 tare_status host_queue_wait(tare_queue *queue, tare_error *err);
 
 #endif
