@@ -2,8 +2,9 @@
 """Is the calibration state the same file however the work was split? And what do checkpoints cost?
 
 Calibrates networks on all photographs beside the checkout: in one piece, for several batches (which the CPU takes as
-one) and numbers of threads, every second image before the others, killed at random moments and resumed, and as three
-shards merged in every order. Every state must have the bytes of the first one.
+one) and numbers of threads, every second image before the others, the images one by one from the last to the first,
+killed at random moments and resumed, and as three shards merged in every order. Every state must have the bytes of the
+first one.
 
     state_splits.py [--models a,b] [--kills 5] [--seed 1] [--device cpu] [--json FILE]
 
@@ -35,14 +36,15 @@ class Splits:
 
     def __init__(self, model, folder, device):
         path = common.SHARED / "models" / f"{model}.onnx"
-        data = ["--data", common.SHARED / "images", "-p", path.with_suffix(".preprocess.json"), "--device", device]
-        self.command = [common.PROGRAM, "calibrate", path, *data, "-q"]
+        self.command = [common.PROGRAM, "calibrate", path, "-p", path.with_suffix(".preprocess.json")]
+        self.command += ["--device", device, "-q"]
+        self.data = common.SHARED / "images"
         self.model = model
         self.folder = folder
         self.results = []
 
     def start(self, state, *options):
-        command = map(str, [*self.command, "-o", state, *options])
+        command = map(str, [*self.command, "--data", self.data, "-o", state, *options])
         return subprocess.Popen(list(command), stderr=subprocess.PIPE, text=True)
 
     def run(self, name, *options):
@@ -66,6 +68,19 @@ class Splits:
         self.results.append({"what": what, "sha256": digest, "same": digest == first})
         verdict = "same bytes" if digest == first else "DIFFERENT"
         print(f"{self.model}: {what}: {digest[:16]} {verdict}", flush=True)
+
+    def reverse(self):
+        """One image after the other, from the last to the first: each run finds one more and adds it."""
+        images = sorted(path for path in self.data.rglob("*") if path.suffix in (".jpg", ".bmp"))
+        growing, state = self.folder / "growing", None
+        whole, self.data = self.data, growing
+        for image in reversed(images):
+            link = growing / image.relative_to(whole)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(image.resolve())
+            state, _ = self.run("reversed", "--resume")
+        self.data = whole
+        self.compare(f"{len(images)} images from the last to the first", state)
 
     def kill(self, count, seconds, chance):
         """Kills `count` runs, each of which goes on from the checkpoint before, then lets one finish."""
@@ -106,6 +121,7 @@ def check_model(model, arguments):
             splits.compare(f"batches of {batch}", splits.run("batch", "--batch", batch)[0])
         splits.run("half", "--shard", "2/2")
         splits.compare("every second image first, then the others", splits.run("half", "--resume")[0])
+        splits.reverse()
         splits.kill(arguments.kills, seconds, chance)
         shards = [splits.run(f"shard{i}", "--shard", f"{i}/3")[0] for i in (1, 2, 3)]
         for order in itertools.permutations(range(3)):

@@ -58,14 +58,20 @@ def exact(limbs):
     return (number - (1 << 320) if number >> 319 else number) / 2.0**149
 
 
-def leb128(data):
-    """The numbers that a row of bytes holds, seven bits each, the least significant first."""
-    ends = np.flatnonzero(data < 0x80)
-    if len(ends) == 0:
-        return np.zeros(0, np.uint64)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    places = np.arange(len(data)) - np.repeat(starts, ends - starts + 1)
-    return np.add.reduceat((data.astype(np.uint64) & 0x7F) << (7 * places).astype(np.uint64), starts)
+def counts_of(data):
+    """The counts that the bytes of a code histogram stand for: numbers in LEB128, behind a 0 how many more follow."""
+    counts, number, shift, zeros = [], 0, 0, False
+    for byte in data.tolist():
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            if zeros:
+                counts.extend([0] * number)
+            else:
+                counts.append(number)
+            zeros = number == 0 and not zeros
+            number = shift = 0
+    return np.array(counts, np.uint64)
 
 
 def codes_of(magnitudes, top):
@@ -175,7 +181,7 @@ class Small(program.Case):
         self.assertEqual(tensors["counts"][row].tolist(), [data.size, int((data == 0).sum()), 0, 0, 0])
         spans = tensors["codes.span"]
         lengths = np.where(spans[:, 0::2] <= spans[:, 1::2], spans[:, 1::2] - spans[:, 0::2] + 1, 0).astype(int)
-        counts = leb128(tensors["codes"])
+        counts = counts_of(tensors["codes"])
         self.assertEqual(len(counts), lengths.sum())
         at = lengths[:row].sum()
         bits = data.view(np.uint32)[data != 0]

@@ -36,7 +36,7 @@ static tare_status try_choice(tare_estimate *out, tare_arena *scratch, const can
     if (one->needs_samples && in->sample_count == 0) {
         return TARE_OK;
     }
-    own.number = one->estimator->number;
+    tare_estimator_defaults(&own, one->estimator);
     TARE_TRY(one->estimator->range(out, scratch, in, &own, err));
     out->error = 0.0;
     return TARE_OK;
@@ -46,16 +46,14 @@ static tare_status auto_range(tare_estimate *out, tare_arena *scratch,
                               const tare_tensor_statistics *in,
                               const tare_estimate_options *options, tare_error *err) {
     tare_estimate tried[CHOICES];
-    tare_error_curve curve;
     double best = INFINITY;
     size_t chosen = 0;
 
-    TARE_TRY(tare_error_curve_init(&curve, scratch, in, err));
     for (size_t i = 0; i < CHOICES; i++) {
         TARE_TRY(try_choice(&tried[i], scratch, &choices[i], in, options, err));
         if (tried[i].error < INFINITY) {
             const tare_grid grid = tare_grid_of_range(tried[i].min, tried[i].max, options);
-            tried[i].error = tare_error_curve_at(&curve, &grid);
+            tried[i].error = tare_error_curve_at(in->curve, &grid);
         }
         best = fmin(best, tried[i].error);
     }

@@ -20,17 +20,27 @@ static double median(const uint64_t v[3]) {
     return (double)(v[2] < low ? low : v[2] > high ? high : v[2]);
 }
 
+static bool exceeds(uint64_t count, double usual) {
+    return (double)count - usual > CHANCE * sqrt(usual + 1.0);
+}
+
 /* Against the higher median of three bins on either side, as a bin at the end of a distribution is
- * not exceptional. */
+ * not exceptional. A median is at least the lesser of any two: mostly two look-ups do. */
 static bool repeats(const tare_code_span *span, const tare_code_bin *bin) {
     uint64_t side[2][3];
-    double usual;
-    for (int64_t k = 0; k < 3; k++) {
-        side[0][k] = tare_code_count_at(span, bin->position - 1 - k);
-        side[1][k] = tare_code_count_at(span, bin->position + 1 + k);
+    if (!exceeds(bin->count, 0.0)) {
+        return false;
     }
-    usual = fmax(median(side[0]), median(side[1]));
-    return (double)bin->count - usual > CHANCE * sqrt(usual + 1.0);
+    for (int64_t s = 0; s < 2; s++) {
+        const int64_t step = s == 0 ? -1 : 1;
+        side[s][0] = tare_code_count_at(span, bin->position + step);
+        side[s][1] = tare_code_count_at(span, bin->position + 2 * step);
+        if (!exceeds(bin->count, (double)(side[s][0] < side[s][1] ? side[s][0] : side[s][1]))) {
+            return false;
+        }
+        side[s][2] = tare_code_count_at(span, bin->position + 3 * step);
+    }
+    return exceeds(bin->count, fmax(median(side[0]), median(side[1])));
 }
 
 /* Whether a piece from `low` to `high` is narrow enough for values on one side of zero. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "stats/error_curve.h"
+#include "stats/nncf.h"
 
 const tare_estimator *const tare_estimators[] = {
     &tare_estimator_extremes,
@@ -61,10 +62,14 @@ static tare_status read_number(double *number, const tare_estimator *estimator, 
     return TARE_OK;
 }
 
+void tare_estimator_defaults(tare_estimate_options *options, const tare_estimator *estimator) {
+    options->number = estimator->number;
+    options->set = estimator->set == NULL ? tare_nncf_sets[0].set : *estimator->set;
+}
+
 static tare_status read_options(tare_estimate_options *options, const tare_estimator *estimator,
                                 const char *text, tare_error *err) {
-    options->number = estimator->number;
-    options->set = estimator->set == NULL ? (tare_nncf_set){{0}, {0}} : *estimator->set;
+    tare_estimator_defaults(options, estimator);
     if (text == NULL) {
         return TARE_OK;
     }
@@ -138,6 +143,7 @@ static tare_status check(const tare_estimator *estimator, const tare_tensor_stat
 tare_status tare_estimate_range(tare_estimate *out, const tare_estimator *estimator,
                                 const tare_tensor_statistics *in,
                                 const tare_estimate_options *options, tare_error *err) {
+    tare_tensor_statistics known = *in;
     tare_arena scratch;
     tare_error_curve curve;
     tare_status status;
@@ -145,9 +151,12 @@ tare_status tare_estimate_range(tare_estimate *out, const tare_estimator *estima
     tare_arena_init(&scratch);
     *out = (tare_estimate){.error = NAN, .method = estimator->name};
     TARE_TRY_DONE(status, check(estimator, in, err));
-    TARE_TRY_DONE(status, estimator->range(out, &scratch, in, options, err));
     if (in->histogram != NULL && tare_code_histogram_finite(in->histogram) > 0) {
         TARE_TRY_DONE(status, tare_error_curve_init(&curve, &scratch, in, err));
+        known.curve = &curve;
+    }
+    TARE_TRY_DONE(status, estimator->range(out, &scratch, &known, options, err));
+    if (known.curve != NULL) {
         const tare_grid grid = tare_grid_of_range(out->min, out->max, options);
         out->error = tare_error_curve_at(&curve, &grid);
     }

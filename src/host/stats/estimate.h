@@ -14,11 +14,15 @@
 #include "stats/nncf_set.h"
 #include "stats/sample.h"
 
+/** The error of any range, from a histogram (stats/error_curve.h). */
+struct tare_error_curve;
+
 /** What is known of one tensor. Borrowed. */
 typedef struct tare_tensor_statistics {
     const char *tensor; /**< for messages */
     const tare_code_histogram *histogram;
-    float min, max; /**< exact, over all samples */
+    const struct tare_error_curve *curve; /**< tare_estimate_range() makes it of the histogram */
+    float min, max;                       /**< exact, over all samples */
     /** What was kept of each sample that has values: sample_count numbers by column; NULL: not
      * kept. Quantiles are those of p and 1 - p of the options. */
     const float *samples[TARE_SAMPLE_COLUMN_COUNT];
@@ -62,6 +66,9 @@ TARE_MUST_CHECK tare_status tare_estimator_find(const tare_estimator **out,
                                                 tare_estimate_options *options,
                                                 const tare_estimator *const *table,
                                                 const char *text, tare_error *err);
+
+/** Sets number and set to those that the estimator has when nothing follows its name. */
+void tare_estimator_defaults(tare_estimate_options *options, const tare_estimator *estimator);
 
 /** What a state must hold for an estimator with these options: bits of TARE_COLLECT_... */
 unsigned tare_estimator_needs(const tare_estimator *estimator,

@@ -321,8 +321,8 @@ typedef struct code_tensors {
     uint64_t at;
 } code_tensors;
 
-/* The next count (LEB128); false when there is none. */
-static bool read_count(uint64_t *out, code_tensors *in) {
+/* The next number (LEB128); false when there is none. */
+static bool read_number(uint64_t *out, code_tensors *in) {
     *out = 0;
     for (unsigned shift = 0; shift < 64 && in->at < in->codes.count; shift += 7) {
         const uint64_t byte = in->codes.data[in->at++];
@@ -347,11 +347,17 @@ static tare_status read_span(tare_code_histogram *to, code_tensors *in, const ui
         return fail_damaged(err, "codes.span", "holds an impossible code");
     }
     for (uint32_t k = span[0]; k <= span[1]; k++) {
-        uint64_t count = 0;
-        if (!read_count(&count, in) || count >= TARE_CODE_COUNT_END) {
+        uint64_t count = 0, more = 0;
+        if (!read_number(&count, in) || count >= TARE_CODE_COUNT_END) {
             return fail_damaged(err, "codes", "is too short or holds what is no count");
         }
-        tare_code_histogram_set(to, sign * TARE_CODE_BINS + k, count);
+        if (count > 0) {
+            tare_code_histogram_set(to, sign * TARE_CODE_BINS + k, count);
+        } else if (!read_number(&more, in) || more > span[1] - k) {
+            return fail_damaged(err, "codes", "has more zeros than the span of codes");
+        } else {
+            k += (uint32_t)more;
+        }
     }
     to->first = span[0] < to->first ? span[0] : to->first;
     to->last = span[1] > to->last ? span[1] : to->last;

@@ -34,50 +34,63 @@ static code_span span_of(const tare_code_histogram *histogram, size_t sign) {
     return span.first <= span.last ? span : (code_span){.first = 1, .last = 0};
 }
 
-/* A count takes as many bytes as it has sevenths of bytes (LEB128): most are small. */
-static size_t count_bytes(uint64_t count) {
-    size_t bytes = 1;
-    for (; count >= 0x80; count >>= 7) {
-        bytes++;
-    }
-    return bytes;
-}
+/* Numbers of as many bytes as they have sevenths of bytes (LEB128): most are small. */
+typedef void (*number_taker)(void *user, const unsigned char *bytes, size_t count);
 
-static void emit_count(tare_tensor_sink *sink, uint64_t count) {
+static void give_number(number_taker take, void *user, uint64_t number) {
     unsigned char bytes[10];
     size_t length = 0;
-    for (; count >= 0x80; count >>= 7) {
-        bytes[length++] = (unsigned char)(0x80 | (count & 0x7F));
+    for (; number >= 0x80; number >>= 7) {
+        bytes[length++] = (unsigned char)(0x80 | (number & 0x7F));
     }
-    bytes[length++] = (unsigned char)count;
-    tare_sink_bytes(sink, bytes, length);
+    bytes[length++] = (unsigned char)number;
+    take(user, bytes, length);
+}
+
+/* The counts of one sign. Behind a 0 stands how many more follow: there are long runs of them. */
+static void give_counts(number_taker take, void *user, const tare_code_histogram *histogram,
+                        size_t sign, code_span span) {
+    const size_t base = sign * TARE_CODE_BINS;
+    for (uint32_t bin = span.first; bin <= span.last; bin++) {
+        const uint64_t count = tare_code_count(histogram, base + bin);
+        uint32_t end = bin + 1;
+        give_number(take, user, count);
+        if (count == 0) {
+            while (end <= span.last && tare_code_count(histogram, base + end) == 0) {
+                end++;
+            }
+            give_number(take, user, end - bin - 1);
+            bin = end - 1;
+        }
+    }
+}
+
+static void give_codes(number_taker take, void *user, const writing *w) {
+    for (size_t i = 0; i < w->state->point_count && w->spans != NULL; i++) {
+        for (size_t sign = 0; sign < 2; sign++) {
+            give_counts(take, user, &w->state->histograms[i], sign, w->spans[i][sign]);
+        }
+    }
+}
+
+static void sink_number(void *user, const unsigned char *bytes, size_t count) {
+    tare_sink_bytes(user, bytes, count);
+}
+
+static void measure_number(void *user, const unsigned char *bytes, size_t count) {
+    uint64_t *total = user;
+    TARE_UNUSED(bytes);
+    *total += count;
 }
 
 static void emit_codes(tare_tensor_sink *sink, const void *user, size_t which) {
-    const writing *w = user;
     TARE_UNUSED(which);
-    for (size_t i = 0; i < w->state->point_count; i++) {
-        for (size_t sign = 0; sign < 2; sign++) {
-            const tare_code_histogram *histogram = &w->state->histograms[i];
-            const code_span span = w->spans[i][sign];
-            for (uint32_t k = span.first; k <= span.last; k++) {
-                emit_count(sink, tare_code_count(histogram, sign * TARE_CODE_BINS + k));
-            }
-        }
-    }
+    give_codes(sink_number, sink, user);
 }
 
 static uint64_t code_bytes(const writing *w) {
     uint64_t bytes = 0;
-    for (size_t i = 0; i < w->state->point_count && w->spans != NULL; i++) {
-        for (size_t sign = 0; sign < 2; sign++) {
-            const tare_code_histogram *histogram = &w->state->histograms[i];
-            const code_span span = w->spans[i][sign];
-            for (uint32_t k = span.first; k <= span.last; k++) {
-                bytes += count_bytes(tare_code_count(histogram, sign * TARE_CODE_BINS + k));
-            }
-        }
-    }
+    give_codes(measure_number, &bytes, w);
     return bytes;
 }
 
