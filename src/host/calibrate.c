@@ -61,7 +61,11 @@ static tare_status check_options(calibrating *k, tare_error *err) {
                          "'%s' is the checkpoint of an unfinished run; resume it or remove it",
                          k->partial);
     }
-    TARE_TRY(tare_collect_parse(&k->q.collect, options->collect, ',', err));
+    const tare_status status = tare_collect_parse(&k->q.collect, options->collect, ',', err);
+    if (status != TARE_OK) {
+        tare_error_prepend(err, "collect: ");
+        return status;
+    }
     k->q.quantile = options->quantile;
     if (!(options->quantile >= 0.0 && options->quantile <= 0.5)) {
         return tare_fail(err, TARE_INVALID_ARGUMENT, "the quantile %g is not from 0 to 0.5",

@@ -43,7 +43,7 @@ static tare_status gather_statistics(tare_tensor_statistics *out, tare_arena *ar
                                     .min = INFINITY,
                                     .max = -INFINITY};
     for (size_t c = 0; c < TARE_SAMPLE_COLUMN_COUNT; c++) {
-        if ((tare_sample_column_infos[c].needs & ~collect) == 0) {
+        if (tare_sample_keeps(c, collect)) {
             columns[c] = tare_arena_array(arena, samples, sizeof *columns[c]);
             if (columns[c] == NULL) {
                 return tare_fail_memory(err, samples * sizeof *columns[c], "numbers of samples");

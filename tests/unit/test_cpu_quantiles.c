@@ -122,6 +122,12 @@ Test(cpu_quantiles, large_samples, .timeout = 120) {
     }
 }
 
+/* So many that the guess is made from its largest number of elements. */
+Test(cpu_quantiles, a_sample_of_a_million, .timeout = 60) {
+    check(1204224, 1e-4, CONTENT_TAILS);
+    check(1204224, 0.02, CONTENT_HALF_ZERO);
+}
+
 Test(cpu_quantiles, interpolate_between_neighbours) {
     const float values[] = {4, 1, 3, 2};
     tare_quantile_pairs found[2];

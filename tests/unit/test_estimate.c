@@ -312,6 +312,45 @@ Test(estimate, auto_takes_the_mean_of_the_samples_where_it_does) {
     release(&f);
 }
 
+/* NNCF's estimators look at signed values: the upper end of negative ones is no magnitude. */
+Test(estimate, ends_that_make_no_range_are_said) {
+    static const float values[] = {-1, -2, -3, -4};
+    const tare_estimator *estimator;
+    tare_estimate_options options = {.magnitude = true};
+    tare_estimate out;
+    tare_error err;
+    fixture f;
+    add_values(&f, values, 4);
+    f.statistics.samples[TARE_SAMPLE_LOW] = f.sample_min;
+    f.statistics.samples[TARE_SAMPLE_HIGH] = f.sample_max;
+    out = run(&f, "nncf-mean-quantile", true);
+    cr_assert_eq(out.max, 0.0F);
+    cr_assert_lt(out.min, 0.0F);
+    cr_assert_not_null(strstr(out.reason, "-2.5 is negative"), "%s", out.reason);
+    cr_assert_eq(tare_estimator_find(&estimator, &options, tare_estimators,
+                                     "nncf=min:max/max,max:min/min", &err),
+                 TARE_OK);
+    options.magnitude = false;
+    cr_assert_eq(tare_estimate_range(&out, estimator, &f.statistics, &options, &err),
+                 TARE_INVALID_ARGUMENT);
+    cr_assert_str_eq(err.text,
+                     "method 'nncf' gives tensor 'conv.out' the range [-1, -4], expected ends in "
+                     "order; choose other reducers or aggregators");
+    release(&f);
+}
+
+/* All magnitudes are one number: so are their quantiles. */
+Test(estimate, percentiles_of_one_magnitude) {
+    static const float values[] = {5, 5, -5};
+    fixture f;
+    add_values(&f, values, 2);
+    cr_assert_float_eq(run(&f, "percentile=75", true).max, 5.0F, 5.0F / 32768);
+    release(&f);
+    add_values(&f, values, 3);
+    cr_assert_float_eq(run(&f, "percentile=75", true).max, 5.0F, 5.0F / 32768);
+    release(&f);
+}
+
 /* Whatever the tensor, a range comes back that is finite, in order and within the extremes. */
 Test(estimate, odd_tensors_have_ranges) {
     static const float zeros[] = {0, -0.0F, 0, 0}, one[] = {3.5F}, same[] = {-2, -2, -2, -2};
@@ -407,6 +446,17 @@ Test(nncf, known_numbers) {
         cr_assert_eq(tare_nncf_aggregate(&value, (tare_nncf_aggregator)i, values, 8, 0.1, NULL),
                      TARE_OK);
         cr_assert_float_eq(value, expected[i], 1e-12, "%d: %g", i, value);
+    }
+}
+
+Test(nncf, of_two_samples_both_stay) {
+    static const float values[] = {1, 2};
+    double value;
+    for (int i = TARE_NNCF_AGGREGATOR_MEAN_NO_OUTLIERS;
+         i <= TARE_NNCF_AGGREGATOR_MEDIAN_NO_OUTLIERS; i++) {
+        cr_assert_eq(tare_nncf_aggregate(&value, (tare_nncf_aggregator)i, values, 2, 1e-4, NULL),
+                     TARE_OK);
+        cr_assert_eq(value, 1.5);
     }
 }
 

@@ -208,7 +208,7 @@ Test(state_file, impossible_codes_are_refused) {
         {"codes.top", "'codes.top' does not agree with the samples' extremes", 0, 40},
         {"codes.span", "'counts' does not agree with the codes", 0, 1},
         {"codes.span", "'codes.span' holds an impossible code", 6, 9},
-        {"sample.low", "'sample.min' holds what is no range", 3, 0x7F},
+        {"sample.low", "'sample.low' holds what no sample has", 3, 0x7F},
         {"counts", "'counts'", 0, 9},
     };
     tare_state *state = make_state(TARE_COLLECT_ALL);

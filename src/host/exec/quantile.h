@@ -36,7 +36,7 @@ static inline tare_quantile_place tare_quantile_find(double q, uint64_t count) {
 
 static inline float tare_quantile_between(const float pair[2], const tare_quantile_place *place) {
     const double low = (double)pair[0], high = (double)pair[1];
-    return (float)(low + (high - low) * place->share);
+    return (float)(low + (high - low) * place->share) + 0.0F; /* no -0 */
 }
 
 #endif

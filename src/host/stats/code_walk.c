@@ -111,8 +111,9 @@ double tare_code_span_quantile(const tare_code_span *span, double q) {
     while (tare_code_walk_next(&bin, &walk)) {
         const double end = below + (double)bin.count;
         if (index >= below && index < end) {
-            value =
-                index <= 0.0 && isfinite(span->min) ? span->min : order_value(&bin, index, below);
+            /* Of magnitudes of both signs the smallest is not known. */
+            const bool known = isfinite(span->min) && (!span->magnitude || bin.low <= span->min);
+            value = index <= 0.0 && known ? span->min : order_value(&bin, index, below);
             if (index >= last && isfinite(span->max)) {
                 return span->max;
             }

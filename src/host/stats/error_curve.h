@@ -2,7 +2,7 @@
 /**
  * The squared error that a quantizer is expected to make, from a code histogram.
  *
- * Values are taken to lie in their bin as tare_code_bin_pieces() says. Rounding costs the integral
+ * Values are taken to lie in their bin as tare_code_pieces() says. Rounding costs the integral
  * of the squared distance to the nearest code, in closed form; clipping costs the squared distance
  * to the end of the grid, from moments of the tails. Within an error of 0.14 % that is what the
  * data would give.

@@ -140,6 +140,27 @@ static tare_status check(const tare_estimator *estimator, const tare_tensor_stat
     return TARE_OK;
 }
 
+/* What compositions of NNCF's can come to: they look at signed values, whatever the scheme. */
+static tare_status check_ends(tare_estimate *out, const tare_estimator *estimator,
+                              const tare_tensor_statistics *in,
+                              const tare_estimate_options *options, tare_error *err) {
+    if (options->magnitude && out->max < 0.0F) {
+        (void)snprintf(out->reason, sizeof out->reason,
+                       "the upper end %.3g is negative and counts as 0: the lower side does not "
+                       "count with this method",
+                       (double)out->max);
+        out->max = 0.0F;
+    }
+    if (!options->magnitude && out->min > out->max) {
+        return tare_fail(
+            err, TARE_INVALID_ARGUMENT,
+            "method '%s' gives tensor '%s' the range [%g, %g], expected ends in order; "
+            "choose other reducers or aggregators",
+            estimator->name, in->tensor, (double)out->min, (double)out->max);
+    }
+    return TARE_OK;
+}
+
 tare_status tare_estimate_range(tare_estimate *out, const tare_estimator *estimator,
                                 const tare_tensor_statistics *in,
                                 const tare_estimate_options *options, tare_error *err) {
@@ -156,6 +177,7 @@ tare_status tare_estimate_range(tare_estimate *out, const tare_estimator *estima
         known.curve = &curve;
     }
     TARE_TRY_DONE(status, estimator->range(out, &scratch, &known, options, err));
+    TARE_TRY_DONE(status, check_ends(out, estimator, in, options, err));
     if (known.curve != NULL) {
         const tare_grid grid = tare_grid_of_range(out->min, out->max, options);
         out->error = tare_error_curve_at(&curve, &grid);

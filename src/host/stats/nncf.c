@@ -11,6 +11,8 @@
  */
 #include "stats/nncf.h"
 
+#include "exec/quantile.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -40,10 +42,9 @@ static int compare(const void *a, const void *b) {
 
 /* The q-quantile of sorted values. */
 static double sorted_quantile(const float *sorted, size_t count, double q) {
-    const double rank = q * (double)(count - 1), index = floor(rank);
-    const size_t below = (size_t)index, above = below + 1 < count ? below + 1 : below;
-    const double low = (double)sorted[below], high = (double)sorted[above];
-    return low + (rank - index) * (high - low);
+    const tare_quantile_place place = tare_quantile_find(q, count);
+    const double low = (double)sorted[place.index], high = (double)sorted[place.next];
+    return low + place.share * (high - low);
 }
 
 static float *sorted_copy(const float *values, size_t count, bool magnitude) {
@@ -120,13 +121,17 @@ tare_status tare_nncf_aggregate(double *out, tare_nncf_aggregator aggregator, co
     }
     /* In sorted order outliers are the first and the last ones. */
     size_t begin = 0, end = count;
-    while (trimmed && begin + 1 < end &&
-           (double)sorted[begin] < sorted_quantile(sorted, count, p)) {
+    while (trimmed && begin < end && (double)sorted[begin] < sorted_quantile(sorted, count, p)) {
         begin++;
     }
-    while (trimmed && begin + 1 < end &&
+    while (trimmed && begin < end &&
            (double)sorted[end - 1] > sorted_quantile(sorted, count, 1.0 - p)) {
         end--;
+    }
+    /* Of two samples either is an outlier. NNCF then says 0. */
+    if (begin >= end) {
+        begin = 0;
+        end = count;
     }
     const double mean = mean_of(sorted + begin, end - begin);
     const double median = sorted_quantile(sorted + begin, end - begin, 0.5);

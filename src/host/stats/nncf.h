@@ -21,8 +21,9 @@ TARE_MUST_CHECK tare_status tare_nncf_reduce(double *out, tare_nncf_reducer redu
 
 /**
  * Aggregates the numbers of `count` samples. "No outliers" leaves out what is below the p-quantile
- * or above the (1-p)-quantile; the others ignore p. The median of an even number is the mean of the
- * middle two. TARE_INVALID_ARGUMENT for no samples or p outside of [0, 0.5].
+ * or above the (1-p)-quantile, unless that is all of them; the others ignore p. The median of an
+ * even number is the mean of the middle two. TARE_INVALID_ARGUMENT for no samples or p outside of
+ * [0, 0.5].
  */
 TARE_MUST_CHECK tare_status tare_nncf_aggregate(double *out, tare_nncf_aggregator aggregator,
                                                 const float *values, size_t count, double p,

@@ -68,13 +68,13 @@ static tare_status parse_probability(double *p, const char *word, size_t length,
 
 static tare_status parse_part(tare_nncf_set *set, double *p, const char *word, size_t length,
                               tare_error *err) {
-    if (length > 4 && memcmp(word, "min:", 4) == 0) {
+    if (length >= 4 && memcmp(word, "min:", 4) == 0) {
         return parse_side(&set->min, word + 4, length - 4, err);
     }
-    if (length > 4 && memcmp(word, "max:", 4) == 0) {
+    if (length >= 4 && memcmp(word, "max:", 4) == 0) {
         return parse_side(&set->max, word + 4, length - 4, err);
     }
-    if (length > 2 && memcmp(word, "p:", 2) == 0) {
+    if (length >= 2 && memcmp(word, "p:", 2) == 0) {
         return parse_probability(p, word + 2, length - 2, err);
     }
     return tare_fail(err, TARE_INVALID_ARGUMENT,

@@ -18,21 +18,17 @@ const tare_sample_column_info tare_sample_column_infos[TARE_SAMPLE_COLUMN_COUNT]
     [TARE_SAMPLE_MEAN] = {"sample.mean", TARE_COLLECT_MEANS},
 };
 
-static bool is_kept(size_t column, unsigned collect) {
-    return (tare_sample_column_infos[column].needs & ~collect) == 0;
-}
-
 size_t tare_sample_columns(unsigned collect) {
     size_t count = 0;
     for (size_t i = 0; i < TARE_SAMPLE_COLUMN_COUNT; i++) {
-        count += is_kept(i, collect) ? 1 : 0;
+        count += tare_sample_keeps(i, collect) ? 1 : 0;
     }
     return count;
 }
 
 void tare_sample_store(uint32_t *cells, const tare_sample_numbers *numbers, unsigned collect) {
     for (size_t i = 0; i < TARE_SAMPLE_COLUMN_COUNT; i++) {
-        if (is_kept(i, collect)) {
+        if (tare_sample_keeps(i, collect)) {
             uint32_t bits;
             memcpy(&bits, &numbers->of[i], sizeof bits);
             *cells++ = bits ^ INFINITE;
@@ -43,7 +39,7 @@ void tare_sample_store(uint32_t *cells, const tare_sample_numbers *numbers, unsi
 bool tare_sample_load(tare_sample_numbers *out, const uint32_t *cells, unsigned collect) {
     for (size_t i = 0; i < TARE_SAMPLE_COLUMN_COUNT; i++) {
         out->of[i] = NAN;
-        if (is_kept(i, collect)) {
+        if (tare_sample_keeps(i, collect)) {
             const uint32_t bits = *cells++ ^ INFINITE;
             memcpy(&out->of[i], &bits, sizeof bits);
         }

@@ -59,6 +59,11 @@ static inline bool tare_sample_uses_quantile(unsigned collect) {
     return (collect & (TARE_COLLECT_QUANTILES | TARE_COLLECT_MAGNITUDES)) != 0;
 }
 
+/** Whether a column is kept. */
+static inline bool tare_sample_keeps(size_t column, unsigned collect) {
+    return (tare_sample_column_infos[column].needs & ~collect) == 0;
+}
+
 /** How many columns there are, that is cells of a tensor in a sample. */
 size_t tare_sample_columns(unsigned collect);
 

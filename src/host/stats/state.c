@@ -129,7 +129,7 @@ tare_status tare_state_new(tare_state **out, const tare_state_spec *spec, uint64
     tare_arena_init(&state->arena);
     state->point_count = spec->point_count;
     state->collect = spec->collect;
-    state->quantile = spec->quantile;
+    state->quantile = spec->quantile + 0.0; /* no -0, which would be written */
     state->row = spec->point_count * tare_sample_columns(spec->collect) + 1;
     TARE_TRY_DONE(status, copy_points(state, spec->points, err));
     own = tare_state_own_spec(state);

@@ -7,8 +7,8 @@
  * keyed by the sample's id, every other field merges exactly (stats/field.h). Its size is known
  * before the run: 4 bytes per sample, tensor and number that is kept of a sample (stats/sample.h),
  * 8 bytes per channel and thread, 40 more per channel and per window sum where they are asked for,
- * and for code histograms 1.2 megabytes of counters per tensor, of which only those in use take up
- * memory.
+ * and for code histograms 1.2 megabytes of counters per tensor, of which those up to the largest
+ * value take up memory.
  */
 #ifndef TARE_STATS_STATE_H
 #define TARE_STATS_STATE_H

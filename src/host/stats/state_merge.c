@@ -92,6 +92,23 @@ static tare_status check_duplicates(const tare_state *into, const tare_state *fr
                                   "sample '%s' is in an earlier state, too", first);
 }
 
+/* No counter of a histogram holds more than all values. */
+static tare_status check_counts(const tare_state *into, const tare_state *from, tare_error *err) {
+    for (size_t i = 0; i < into->point_count; i++) {
+        const uint64_t own = tare_state_counts_of(into, i).elements;
+        const uint64_t other = tare_state_counts_of(from, i).elements;
+        if (own >= TARE_CODE_COUNT_END || other >= TARE_CODE_COUNT_END - own) {
+            return tare_fail(err, TARE_UNSUPPORTED,
+                             "tensor '%s' has %llu and %llu values, together more than the %llu "
+                             "that can be counted",
+                             into->points[i].tensor, (unsigned long long)own,
+                             (unsigned long long)other,
+                             (unsigned long long)TARE_CODE_COUNT_END - 1);
+        }
+    }
+    return TARE_OK;
+}
+
 tare_status tare_state_absorb(tare_state *into, const tare_state *from, bool allow_duplicates,
                               tare_error *err) {
     const tare_state_spec spec = tare_state_spec_of(into);
@@ -102,6 +119,7 @@ tare_status tare_state_absorb(tare_state *into, const tare_state *from, bool all
     if (!allow_duplicates) {
         TARE_TRY(check_duplicates(into, from, err));
     }
+    TARE_TRY(check_counts(into, from, err));
     TARE_TRY(tare_state_reserve(into, from->settled, err));
     for (uint64_t i = 0; i < from->settled; i++) {
         const tare_state_sample sample = tare_state_sample_at(from, i);

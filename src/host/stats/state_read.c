@@ -242,30 +242,37 @@ static tare_status read_samples(reading *r, tare_error *err) {
     return TARE_OK;
 }
 
-/* Either a range of finite values, with finite numbers that lie in it where they must, or no
- * values. */
-static bool valid_numbers(const tare_sample_numbers *numbers, unsigned collect) {
-    const float min = numbers->of[TARE_SAMPLE_MIN], max = numbers->of[TARE_SAMPLE_MAX];
+/* NULL when the numbers of a sample can be, else the tensor of one that cannot. Without values the
+ * smallest is above the largest, and nothing else is looked at. */
+static const char *wrong_number(const tare_sample_numbers *numbers, unsigned collect) {
+    const float *of = numbers->of;
+    const float min = of[TARE_SAMPLE_MIN], max = of[TARE_SAMPLE_MAX];
+    const float largest = fmaxf(fabsf(min), fabsf(max));
+    const float low[TARE_SAMPLE_COLUMN_COUNT] = {
+        min, min, min, of[TARE_SAMPLE_LOW], 0.0F, of[TARE_SAMPLE_MAGNITUDE_LOW], min};
+    const float high[TARE_SAMPLE_COLUMN_COUNT] = {max, max, max, max, largest, largest, max};
     if (min == INFINITY && max == -INFINITY) {
-        return true;
+        return NULL;
     }
     for (size_t i = 0; i < TARE_SAMPLE_COLUMN_COUNT; i++) {
-        if ((tare_sample_column_infos[i].needs & ~collect) == 0 && !isfinite(numbers->of[i])) {
-            return false;
+        const bool good = isfinite(of[i]) && of[i] >= low[i] && of[i] <= high[i];
+        if (tare_sample_keeps(i, collect) && !good) {
+            return tare_sample_column_infos[i].tensor;
         }
     }
-    return min <= max;
+    return NULL;
 }
 
 static tare_status read_records(reading *r, tare_error *err) {
     const uint64_t shape[2] = {r->points, r->samples};
     tare_tensor_bytes columns[TARE_SAMPLE_COLUMN_COUNT] = {{0}};
+    const char *wrong;
 
     if (r->samples == 0) {
         return TARE_OK;
     }
     for (size_t i = 0; i < TARE_SAMPLE_COLUMN_COUNT; i++) {
-        if ((tare_sample_column_infos[i].needs & ~r->collect) == 0) {
+        if (tare_sample_keeps(i, r->collect)) {
             TARE_TRY(find(&columns[i], r, tare_sample_column_infos[i].tensor, "F32", shape, err));
         }
     }
@@ -278,8 +285,9 @@ static tare_status read_records(reading *r, tare_error *err) {
                                     ? NAN
                                     : tare_tensor_f32(&columns[c], i * r->samples + k);
             }
-            if (!valid_numbers(&numbers, r->collect)) {
-                return fail_damaged(err, "sample.min", "holds what is no range");
+            wrong = wrong_number(&numbers, r->collect);
+            if (wrong != NULL) {
+                return fail_damaged(err, wrong, "holds what no sample has");
             }
             if (isfinite(numbers.of[TARE_SAMPLE_MIN])) {
                 tare_sample_store(cells, &numbers, r->collect);
@@ -422,6 +430,9 @@ static tare_status read_codes(reading *r, tare_error *err) {
             const uint32_t span[2] = {tare_tensor_u32(&in.spans, i * 4 + sign * 2),
                                       tare_tensor_u32(&in.spans, i * 4 + sign * 2 + 1)};
             TARE_TRY(read_span(to, &in, span, sign, err));
+        }
+        if (counts.elements >= TARE_CODE_COUNT_END) {
+            return fail_damaged(err, "counts", "holds more values than can be counted");
         }
         if (!agrees(to, &counts)) {
             return fail_damaged(err, "counts", "does not agree with the codes");
