@@ -80,7 +80,7 @@ COMPOSITIONS = {
     "min:mean/min,max:mean/max": (3, 0, 3, 1, P),
     "min:quantile/median_no_outliers,max:quantile/mean_no_outliers,p:0.2": (4, 5, 4, 4, 0.2),
     "max:abs_max/max,p:0.001": (0, 2, 2, 1, 0.001),
-    "min:max/median,max:min/mean": (1, 3, 0, 2, P),
+    "min:min/median_no_outliers,max:max/median": (0, 5, 1, 3, P),
 }
 
 
