@@ -162,7 +162,7 @@ static bool place_device(tare_collector_plan *plan, uint64_t moved_bytes) {
         place(&places->window_sums, &slot, windows->sums, sizeof(float)) &&
         place(&places->pairs, &slot, plan->pair_count, sizeof(tare_quantile_pairs)) &&
         place(&places->quantile_counts, &slot, plan->most_searched,
-              TARE_QUANTILE_COUNTS * sizeof(uint64_t)) &&
+              (uint64_t)TARE_QUANTILE_COUNTS * sizeof(uint64_t)) &&
         place(&places->searches, &slot, plan->most_searched, sizeof(tare_quantile_search)) &&
         place(&places->moved, &slot, moved_bytes, 1) && place(&plan->slot_bytes, &slot, 0, 1);
     return fit && place(&plan->first_slot, &at, plan->slot_bytes, plan->slots) &&
