@@ -205,40 +205,27 @@ static void count_codes(collected *at, const float *data, size_t count) {
     }
 }
 
-static int compare(const void *a, const void *b) {
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts the values. Of NaN the order is not known, but nobody asks for quantiles then. */
-static void find_quantiles(tare_quantile_pairs *out, float *values, size_t count, double p) {
-    const tare_quantile_place low = tare_quantile_find(p, count);
-    const tare_quantile_place high = tare_quantile_find(1.0 - p, count);
-
-    for (size_t i = 0; i < count; i++) {
-        values[i] = values[i] == 0.0F ? 0.0F : values[i];
-    }
-    qsort(values, count, sizeof *values, compare);
-    *out = (tare_quantile_pairs){{values[low.index], values[low.next]},
-                                 {values[high.index], values[high.next]}};
-}
-
 static tare_status do_collect(host_work *self, tare_error *err) {
     const tare_collect *what = &self->payload.collect.what;
     collected *at = &self->payload.collect.collector->points[what->point];
     const tare_collect_point *point = &at->point;
     slot_results *results = &at->fresh[what->slot];
     tare_desc part = point->desc;
-    float *values;
+    float *values, *scratch;
     size_t count;
 
     part.dims[0] /= point->samples;
     part.dtype = TARE_DTYPE_FLOAT;
     count = (size_t)tare_desc_count(&part);
     values = malloc(count * sizeof *values + 1);
+    scratch = malloc(TARE_QUANTILE_SCRATCH * sizeof *scratch);
     for (int64_t s = 0; s < what->samples; s++) {
         float *sums[8] = {NULL};
-        tare_reduce_request request = {.desc = &part, .data = values, .axis = point->axis};
+        tare_reduce_request request = {.desc = &part,
+                                       .data = values,
+                                       .axis = point->axis,
+                                       .quantile = point->quantile,
+                                       .quantile_scratch = scratch};
         tare_status status;
         for (size_t w = 0; w < point->window_count && w < 8; w++) {
             sums[w] = results->windows[w] +
@@ -246,6 +233,9 @@ static tare_status do_collect(host_work *self, tare_error *err) {
         }
         if (point->channels) {
             request.channels = results->channels + (size_t)s * channels_of(point);
+        }
+        if (point->quantiles) {
+            request.quantiles = &results->quantiles[s];
         }
         if (point->window_count > 0) {
             request.windows = point->windows;
@@ -259,16 +249,15 @@ static tare_status do_collect(host_work *self, tare_error *err) {
         status = tare_backend_cpu.reduce(&results->records[s], &request, err);
         if (status != TARE_OK) {
             free(values);
+            free(scratch);
             return status;
         }
         if (point->codes) {
             count_codes(at, values, count);
         }
-        if (point->quantiles && count > 0) {
-            find_quantiles(&results->quantiles[s], values, count, point->quantile);
-        }
     }
     free(values);
+    free(scratch);
     return TARE_OK;
 }
 
