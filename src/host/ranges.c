@@ -69,15 +69,14 @@ static tare_status gather_statistics(tare_tensor_statistics *out, tare_arena *ar
 
 static tare_status estimate(tare_range *range, tare_range_choice *choice, const choosing *c,
                             size_t point, const tare_quantizer_point *quantizer, tare_error *err) {
-    const tare_estimate_options options = {.magnitude = quantizer->uses_abs_max,
-                                           .narrow = quantizer->config.narrow,
-                                           .number = c->method->options.number,
-                                           .set = c->method->options.set};
+    tare_estimate_options options = c->method->options;
     tare_tensor_statistics statistics;
     tare_estimate found;
     tare_arena scratch;
     tare_status status;
 
+    options.magnitude = quantizer->uses_abs_max;
+    options.narrow = quantizer->config.narrow;
     tare_arena_init(&scratch);
     TARE_TRY_DONE(status, gather_statistics(&statistics, &scratch, c->state, point, err));
     TARE_TRY_DONE(status,

@@ -13,6 +13,8 @@
 #define GROUP     32
 /* Counters of a page of memory. */
 #define PAGE      1024
+/* How often the private counters of TARE_CODE_COUNTER_MOST values can go over. */
+#define FULL_MOST (TARE_CODE_COUNTER_MOST >> 16)
 
 _Static_assert(TARE_CODE_BINS % GROUP == 0, "a group is of one sign");
 
@@ -24,7 +26,7 @@ struct tare_code_counter {
     /* Small counters let all of them stay in the second cache. What they cannot hold is noted. */
     uint16_t counts[TARE_CODE_COUNTERS + TARE_CODE_ZERO_BINS];
     uint32_t *full; /* bins whose counter went over, once each time */
-    size_t full_count, full_room;
+    size_t full_count;
 };
 
 void tare_code_histogram_init(tare_code_histogram *histogram, void *memory) {
@@ -58,14 +60,12 @@ static void add(tare_code_histogram *histogram, size_t counter, uint64_t count) 
 }
 
 tare_status tare_code_counter_new(tare_code_counter **out, tare_error *err) {
-    const size_t room = TARE_CODE_COUNTER_MOST >> 16;
     *out = calloc(1, sizeof **out);
-    if (*out == NULL || ((*out)->full = malloc(room * sizeof *(*out)->full)) == NULL) {
+    if (*out == NULL || ((*out)->full = malloc(FULL_MOST * sizeof *(*out)->full)) == NULL) {
         tare_code_counter_free(*out);
         *out = NULL;
         return tare_fail_memory(err, tare_code_counter_bytes(), "the counters of histograms");
     }
-    (*out)->full_room = room;
     return TARE_OK;
 }
 
@@ -77,7 +77,7 @@ void tare_code_counter_free(tare_code_counter *counter) {
 }
 
 size_t tare_code_counter_bytes(void) {
-    return sizeof(tare_code_counter) + (TARE_CODE_COUNTER_MOST >> 16) * sizeof(uint32_t);
+    return sizeof(tare_code_counter) + FULL_MOST * sizeof(uint32_t);
 }
 
 /* ---- counting ---- */
@@ -186,9 +186,10 @@ static void touch(tare_code_histogram *histogram, uint32_t bin) {
     histogram->last = bin > histogram->last ? bin : histogram->last;
 }
 
-/* Adds a count of a bin that is relative to a top no higher than the histogram's. */
+/* Adds a count of a bin that is relative to `top`. */
 static void add_count(tare_code_histogram *to, size_t sign, uint32_t bin, uint32_t top,
                       uint64_t count) {
+    raise(to, top);
     const uint32_t own = top == to->top ? bin : tare_code_raised(bin, top, to->top);
     add(to, sign * TARE_CODE_BINS + own, count);
     touch(to, own);
@@ -306,20 +307,11 @@ void tare_code_histogram_add(tare_code_histogram *histogram, tare_code_counter *
 
 void tare_code_histogram_add_codes(tare_code_histogram *histogram, const uint64_t *counts,
                                    uint32_t top) {
-    tare_code_histogram from = {.top = top, .first = TARE_CODE_BINS};
-    for (uint32_t bin = 0; bin < TARE_CODE_BINS; bin++) {
-        if ((counts[bin] | counts[TARE_CODE_BINS + bin]) != 0) {
-            touch(&from, bin);
-        }
-    }
-    if (from.first <= from.last) {
-        raise(histogram, top);
-        for (size_t sign = 0; sign < 2; sign++) {
-            for (uint32_t bin = from.first; bin <= from.last; bin++) {
-                const uint64_t count = counts[sign * TARE_CODE_BINS + bin];
-                if (count > 0) {
-                    add_count(histogram, sign, bin, top, count);
-                }
+    for (size_t sign = 0; sign < 2; sign++) {
+        for (uint32_t bin = 0; bin < TARE_CODE_BINS; bin++) {
+            const uint64_t count = counts[sign * TARE_CODE_BINS + bin];
+            if (count > 0) {
+                add_count(histogram, sign, bin, top, count);
             }
         }
     }
@@ -330,10 +322,6 @@ void tare_code_histogram_merge(tare_code_histogram *into, const tare_code_histog
     into->nan += from->nan;
     into->positive_infinity += from->positive_infinity;
     into->negative_infinity += from->negative_infinity;
-    if (from->first > from->last) {
-        return;
-    }
-    raise(into, from->top);
     for (size_t sign = 0; sign < 2; sign++) {
         for (uint32_t bin = from->first; bin <= from->last; bin++) {
             const uint64_t count = tare_code_count(from, sign * TARE_CODE_BINS + bin);

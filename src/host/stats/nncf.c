@@ -11,10 +11,10 @@
  */
 #include "stats/nncf.h"
 
-#include "exec/quantile.h"
-
 #include <math.h>
 #include <stdlib.h>
+
+#include "exec/quantile.h"
 
 const tare_nncf_named_set tare_nncf_sets[] = {
     {"nncf-minmax",
