@@ -3,6 +3,9 @@
 #ifndef TARE_TESTS_CUDA_SCHEDULES_H
 #define TARE_TESTS_CUDA_SCHEDULES_H
 
+#include <stdbool.h>
+#include <stdio.h>
+
 #include "emulator.h"
 
 #define SCHEDULE_COUNT 5
@@ -16,6 +19,21 @@ static inline emulator_settings schedule_at(unsigned index) {
     settings.schedule = schedules[index];
     settings.seed = index;
     return settings;
+}
+
+/** Whether kernels that are right stop being so under some schedule when threads do not wait at a
+ * barrier. */
+static inline bool barrier_is_needed(const char *name,
+                                     bool (*are_right)(emulator_settings settings)) {
+    char site[64]; /* names are the emulator's, until the next run */
+    bool right = true;
+    snprintf(site, sizeof site, "%s", name);
+    for (unsigned schedule = 0; schedule < SCHEDULE_COUNT && right; schedule++) {
+        emulator_settings settings = schedule_at(schedule);
+        settings.ignored_barrier = site;
+        right = are_right(settings);
+    }
+    return !right;
 }
 
 #endif
