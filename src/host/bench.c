@@ -124,7 +124,7 @@ static tare_status open_calibration(measuring *m, tare_error *err) {
  * wants speed; the batch is calibration's. */
 static tare_status plan_inference(measuring *m, tare_error *err) {
     const tare_session *other = &m->q.session;
-    const tare_feed *feed = &m->inputs.feed;
+    tare_feed *feed = &m->inputs.feed;
     tare_session_limits limits = {.threads = other->threads,
                                   .memory_bytes = m->options->run.memory_bytes,
                                   .batch = other->samples_per_run};

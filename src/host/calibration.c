@@ -178,7 +178,7 @@ static tare_status list_points(tare_session_limits *limits, tare_quantization *q
     return TARE_OK;
 }
 
-tare_status tare_calibration_plan(tare_quantization *q, const tare_feed *feed,
+tare_status tare_calibration_plan(tare_quantization *q, tare_feed *feed,
                                   const tare_calibration_size *size, const tare_run_options *run,
                                   tare_error *err) {
     tare_session_limits limits = {.watched = q->watched,
@@ -257,7 +257,7 @@ static bool has_overflowed(const tare_calibration *c) {
 }
 
 /* Makes everything anew for a higher precision. */
-static tare_status raise_precision(tare_calibration *c, const tare_feed *feed,
+static tare_status raise_precision(tare_calibration *c, tare_feed *feed,
                                    const tare_run_options *run, tare_error *err) {
     const tare_calibration_size size = {.spec = tare_calibration_spec(c->q),
                                         .samples = feed->count};
@@ -269,9 +269,8 @@ static tare_status raise_precision(tare_calibration *c, const tare_feed *feed,
     return tare_state_new(&c->state, &size.spec, size.samples, err);
 }
 
-tare_status tare_calibration_run(tare_run_summary *summary, tare_calibration *c,
-                                 const tare_feed *feed, const tare_run_options *run,
-                                 tare_error *err) {
+tare_status tare_calibration_run(tare_run_summary *summary, tare_calibration *c, tare_feed *feed,
+                                 const tare_run_options *run, tare_error *err) {
     tare_error why = {TARE_OK, ""};
     const tare_status status = run_once(summary, c, feed, run, &why);
 

@@ -36,7 +36,7 @@ typedef struct tare_calibration_size {
 } tare_calibration_size;
 
 /** Plans the session for `feed` and a state of that size, and notes the memory. */
-TARE_MUST_CHECK tare_status tare_calibration_plan(tare_quantization *q, const tare_feed *feed,
+TARE_MUST_CHECK tare_status tare_calibration_plan(tare_quantization *q, tare_feed *feed,
                                                   const tare_calibration_size *size,
                                                   const tare_run_options *run, tare_error *err);
 
@@ -53,7 +53,7 @@ TARE_MUST_CHECK tare_status tare_calibration_begin(tare_job *job, tare_calibrati
  * sample.
  */
 TARE_MUST_CHECK tare_status tare_calibration_run(tare_run_summary *summary, tare_calibration *c,
-                                                 const tare_feed *feed, const tare_run_options *run,
+                                                 tare_feed *feed, const tare_run_options *run,
                                                  tare_error *err);
 
 /**

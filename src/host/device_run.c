@@ -32,16 +32,18 @@ static tare_prefetch_options prefetch_options(const tare_feed *feed, int64_t bat
     prefetch.order = feed->order;
     prefetch.count = feed->count;
     prefetch.skip_bad = options->skip_bad;
+    prefetch.room = feed->room;
     prefetch.keep_pixels = feed->has_preprocess;
     return prefetch;
 }
 
-tare_status tare_device_run_measure(tare_session_limits *limits, const tare_feed *feed,
+tare_status tare_device_run_measure(tare_session_limits *limits, tare_feed *feed,
                                     const tare_run_options *options, tare_error *err) {
-    const tare_prefetch_options prefetch = prefetch_options(feed, 0, options);
+    tare_prefetch_options prefetch = prefetch_options(feed, 0, options);
     size_t measured = 0, sample = 0;
 
-    TARE_TRY(tare_prefetch_measure(&measured, feed->samples, &prefetch, err));
+    TARE_TRY(tare_prefetch_measure(&measured, &prefetch, feed->samples, err));
+    feed->room = prefetch.room;
     for (size_t i = 0; i < feed->shape_count; i++) {
         const tare_input_shape *shape = &feed->shapes[i];
         size_t bytes = 0;

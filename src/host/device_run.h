@@ -9,8 +9,7 @@
 #include "job.h"
 
 /** tare_job_measure() for a device. */
-TARE_MUST_CHECK tare_status tare_device_run_measure(tare_session_limits *limits,
-                                                    const tare_feed *feed,
+TARE_MUST_CHECK tare_status tare_device_run_measure(tare_session_limits *limits, tare_feed *feed,
                                                     const tare_run_options *options,
                                                     tare_error *err);
 

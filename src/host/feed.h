@@ -13,6 +13,7 @@ typedef struct tare_feed {
     bool has_preprocess;
     size_t count;        /**< samples to use */
     const size_t *order; /**< their indices; NULL: the first ones. Borrowed, set by the caller */
+    tare_prefetch_room room; /**< set by tare_job_measure() */
     size_t shape_count;
     tare_input_shape shapes[TARE_SAMPLE_MAX_INPUTS]; /**< of one sample */
 } tare_feed;

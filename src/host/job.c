@@ -23,8 +23,7 @@ size_t tare_job_note_skipped(tare_prefetch *prefetch, const tare_run_options *op
 }
 
 tare_status tare_job_measure(tare_session_limits *limits, const tare_session *session,
-                             const tare_feed *feed, const tare_run_options *options,
-                             tare_error *err) {
+                             tare_feed *feed, const tare_run_options *options, tare_error *err) {
     uint64_t bytes;
     if (session->device != NULL) {
         return tare_device_run_measure(limits, feed, options, err);

@@ -54,10 +54,10 @@ typedef struct tare_run_summary {
 } tare_run_summary;
 
 /** Fills in what loading the feed's samples costs in memory: fixed_bytes grows by it, and for a
- * device threads and the bytes for each sample of a batch are set. Call before tare_session_plan().
- */
+ * device threads and the bytes for each sample of a batch are set. Call before tare_session_plan();
+ * afterwards the feed knows how much memory its loading may take. */
 TARE_MUST_CHECK tare_status tare_job_measure(tare_session_limits *limits,
-                                             const tare_session *session, const tare_feed *feed,
+                                             const tare_session *session, tare_feed *feed,
                                              const tare_run_options *options, tare_error *err);
 
 /**

@@ -130,7 +130,7 @@ static void end(quantizing *z, tare_report **report, tare_status status) {
 }
 
 /* Everything after the placement: plan, run, choose, insert, write. */
-static tare_status quantize_placed(quantizing *z, const tare_feed *feed, const char *path,
+static tare_status quantize_placed(quantizing *z, tare_feed *feed, const char *path,
                                    tare_error *err) {
     const tare_calibration_size size = {.spec = tare_calibration_spec(&z->q),
                                         .samples = feed->count};

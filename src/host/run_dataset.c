@@ -84,7 +84,7 @@ static void close_gaps(join_job *job, size_t done) {
     }
 }
 
-static tare_status run_all(join_job *job, tare_session *session, const tare_feed *feed,
+static tare_status run_all(join_job *job, tare_session *session, tare_feed *feed,
                            const tare_run_options *options, tare_error *err) {
     const tare_job what = {.stage = "run", .user = job, .done = join_sample, .reads_outputs = true};
     tare_session_limits limits = {

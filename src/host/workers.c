@@ -48,14 +48,16 @@ static tare_prefetch_options prefetch_options(const tare_feed *feed, int threads
     prefetch.order = feed->order;
     prefetch.count = feed->count;
     prefetch.skip_bad = options->skip_bad;
+    prefetch.room = feed->room;
     return prefetch;
 }
 
-tare_status tare_workers_data_bytes(uint64_t *bytes, const tare_feed *feed, int threads,
+tare_status tare_workers_data_bytes(uint64_t *bytes, tare_feed *feed, int threads,
                                     const tare_run_options *options, tare_error *err) {
-    const tare_prefetch_options prefetch = prefetch_options(feed, threads, options);
+    tare_prefetch_options prefetch = prefetch_options(feed, threads, options);
     size_t measured = 0, sample = 0;
-    TARE_TRY(tare_prefetch_measure(&measured, feed->samples, &prefetch, err));
+    TARE_TRY(tare_prefetch_measure(&measured, &prefetch, feed->samples, err));
+    feed->room = prefetch.room;
     for (size_t i = 0; i < feed->shape_count; i++) {
         const tare_input_shape *shape = &feed->shapes[i];
         size_t input = 0;

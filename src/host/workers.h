@@ -5,9 +5,10 @@
 
 #include "job.h"
 
-/** Memory of the loading threads and their samples, for the memory plan. */
-TARE_MUST_CHECK tare_status tare_workers_data_bytes(uint64_t *bytes, const tare_feed *feed,
-                                                    int threads, const tare_run_options *options,
+/** Memory of the loading threads and their samples, for the memory plan; the feed keeps how it is
+ * shared out. */
+TARE_MUST_CHECK tare_status tare_workers_data_bytes(uint64_t *bytes, tare_feed *feed, int threads,
+                                                    const tare_run_options *options,
                                                     tare_error *err);
 
 /** tare_job_run() without a device. */

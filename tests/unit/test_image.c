@@ -178,6 +178,30 @@ Test(image, decodes_what_was_encoded) {
     tare_image_release(&image);
 }
 
+static tare_image measured(encoded file) {
+    tare_image image = {0};
+    tare_error err = {0};
+
+    cr_assert_eq(tare_image_measure(&image, file.data, file.bytes, "x", &err), TARE_OK, "%s",
+                 err.text);
+    cr_assert_null(tare_image_pixels(&image));
+    free(file.data);
+    return image;
+}
+
+/* What a decoder keeps on its own: all coefficients of a progressive file (9 blocks of luma and two
+ * times 4 of colour, 64 numbers of 2 bytes), pixels of 4 bytes of a lossless WebP. */
+Test(image, headers_tell_what_decoding_takes) {
+    const tare_image plain = measured(make_jpeg()), progressive = measured(make_progressive());
+    const tare_image webp = measured(make_webp()), bmp = measured(make_bmp());
+
+    cr_assert(plain.by_rows && progressive.by_rows && !webp.by_rows && !bmp.by_rows);
+    cr_assert_eq(progressive.decoder_bytes - plain.decoder_bytes, 17 * 128);
+    cr_assert_eq(webp.decoder_bytes, 4 * WIDTH * HEIGHT);
+    cr_assert_eq(bmp.decoder_bytes, 0);
+    cr_assert_eq(measured(make_png()).width, WIDTH);
+}
+
 typedef struct gathered {
     unsigned char *pixels;
     size_t pitch, next;

@@ -15,10 +15,21 @@
 #define COUNT 200
 
 /* A source without files: sample i holds the number i; some indices fail; loading takes uneven
- * time. */
+ * time, and some samples, where that is asked for, ten times as much memory. */
 typedef struct fake {
     char names[COUNT][16];
 } fake;
+
+/* How many large samples are being loaded, and were at most. */
+static struct loads {
+    pthread_mutex_t lock;
+    bool uneven;
+    size_t large, most_large;
+} loads = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool is_large(size_t index) {
+    return loads.uneven && index % 16 < 2;
+}
 
 static bool fake_probe(const char *path) {
     return strcmp(path, ".") == 0;
@@ -45,10 +56,18 @@ static const char *fake_name(const void *state, size_t index) {
 
 static tare_status fake_measure(size_t *bytes, const void *state, size_t index, tare_error *err) {
     TARE_UNUSED(state);
-    TARE_UNUSED(index);
     TARE_UNUSED(err);
-    *bytes = 100;
+    *bytes = is_large(index) ? 1000 : 100;
     return TARE_OK;
+}
+
+static void count_large(size_t index, bool begins) {
+    if (is_large(index)) {
+        (void)pthread_mutex_lock(&loads.lock);
+        loads.large = begins ? loads.large + 1 : loads.large - 1;
+        loads.most_large = loads.large > loads.most_large ? loads.large : loads.most_large;
+        (void)pthread_mutex_unlock(&loads.lock);
+    }
 }
 
 static bool is_bad(size_t index) {
@@ -62,7 +81,9 @@ static tare_status fake_load(tare_sample *sample, const void *state, size_t inde
 
     TARE_UNUSED(state);
     TARE_UNUSED(scratch);
+    count_large(index, true);
     (void)nanosleep(&pause, NULL);
+    count_large(index, false);
     if (is_bad(index)) {
         return tare_fail(err, TARE_INVALID_ARGUMENT, "fake[%zu] is damaged", index);
     }
@@ -180,6 +201,66 @@ Test(prefetch, several_consumers_get_everything_once) {
     tare_samples_close(dataset);
 }
 
+/* The 26 large of 200 samples take 900 more than the others: 217 on average, a standard deviation
+ * of 302. Two threads have the 783 to share that the largest one needs, eight have 8 times 302. */
+Test(prefetch, large_samples_take_turns) {
+    static const struct {
+        size_t threads, extra, at_once;
+    } cases[] = {{2, 783, 1}, {8, 8 * 302, 3}};
+
+    loads.uneven = true;
+    for (size_t i = 0; i < 2; i++) {
+        tare_samples *dataset = open_fake();
+        tare_prefetch_options options = tare_prefetch_defaults(dataset);
+        consumers shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
+        size_t bytes = 0;
+        options.threads = cases[i].threads;
+        options.slots = 20;
+        options.skip_bad = true;
+        loads.most_large = 0;
+        cr_assert_eq(tare_prefetch_measure(&bytes, &options, dataset, NULL), TARE_OK);
+        cr_assert_eq(options.room.share, 217);
+        cr_assert_eq(options.room.extra, cases[i].extra);
+        cr_assert_eq(bytes, 20 * sizeof(int64_t) + cases[i].threads * 217 + cases[i].extra);
+        cr_assert_eq(tare_prefetch_open(&shared.prefetch, dataset, &options, NULL), TARE_OK);
+        (void)consume(&shared);
+        for (size_t k = 0; k < COUNT; k++) {
+            cr_assert_eq(shared.seen[k], is_bad(k) ? 0 : 1, "sample %zu", k);
+        }
+        cr_assert_leq(loads.most_large, cases[i].at_once);
+        cr_assert_eq(loads.large, 0);
+        tare_prefetch_close(shared.prefetch);
+        tare_samples_close(dataset);
+    }
+}
+
+/* With threads that wait for memory, and after a failure. */
+Test(prefetch, stops_while_large_samples_wait) {
+    tare_samples *dataset = open_fake();
+    tare_prefetch_options options = tare_prefetch_defaults(dataset);
+
+    options.threads = 8;
+    options.slots = 12;
+    loads.uneven = true;
+    for (size_t taken = 0; taken < 80; taken += 5) {
+        tare_prefetch *prefetch = NULL;
+        tare_sample *sample = NULL;
+        size_t position = 0;
+        options.room = (tare_prefetch_room){100, 900};
+        cr_assert_eq(tare_prefetch_open(&prefetch, dataset, &options, NULL), TARE_OK);
+        for (size_t i = 0; i < taken; i++) {
+            const tare_status status = tare_prefetch_next(prefetch, &sample, &position, NULL);
+            cr_assert_eq(status, i < 73 ? TARE_OK : TARE_INVALID_ARGUMENT);
+            if (sample != NULL) {
+                tare_prefetch_return(prefetch, sample);
+            }
+        }
+        tare_prefetch_close(prefetch);
+    }
+    cr_assert_eq(loads.most_large, 1);
+    tare_samples_close(dataset);
+}
+
 Test(prefetch, an_order_of_its_own) {
     static const size_t order[] = {9, 3, 3, 199, 0};
     tare_samples *dataset = open_fake();
@@ -191,7 +272,7 @@ Test(prefetch, an_order_of_its_own) {
     options.order = order;
     options.count = 5;
     options.slots = 1;
-    cr_assert_eq(tare_prefetch_measure(&bytes, dataset, &options, NULL), TARE_OK);
+    cr_assert_eq(tare_prefetch_measure(&bytes, &options, dataset, NULL), TARE_OK);
     cr_assert_eq(bytes, 1 * sizeof(int64_t) + 2 * 100);
     cr_assert_eq(tare_prefetch_open(&prefetch, dataset, &options, NULL), TARE_OK);
     for (size_t i = 0; i < 5; i++) {

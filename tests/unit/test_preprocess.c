@@ -3,6 +3,7 @@
  * values. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "data/preprocess.h"
@@ -289,6 +290,62 @@ Test(preprocess, values_colours_and_layouts) {
     cr_assert_arr_eq(v, ((const float[12]){30, 60, 7, 7, 20, 50, 8, 8, 10, 40, 9, 9}), 48);
     tare_sample_release(&sample);
     tare_preprocess_scratch_release(&scratch);
+}
+
+/* A BMP of 24 bits a pixel, all black. */
+static size_t make_bmp(unsigned char *out, size_t width, size_t height) {
+    const size_t bytes = 54 + (3 * width + 3) / 4 * 4 * height;
+
+    memset(out, 0, bytes);
+    memcpy(out, "BM", 2);
+    out[10] = 54;
+    out[14] = 40;
+    out[18] = (unsigned char)width;
+    out[22] = (unsigned char)height;
+    out[26] = 1;
+    out[28] = 24;
+    return bytes;
+}
+
+static size_t held_bytes(const tare_preprocess_scratch *scratch) {
+    return scratch->image.memory.capacity + scratch->spare.memory.capacity +
+           scratch->plane.capacity + scratch->resized.capacity + scratch->resize.columns.capacity +
+           scratch->resize.rows.capacity + scratch->resize.between.capacity;
+}
+
+/* Whichever way an image goes, it takes no more than its header said, and not much less. */
+Test(preprocess, working_memory_is_known_beforehand) {
+    static const char *const filters[] = {"nearest", "box",     "bilinear", "hamming",
+                                          "bicubic", "lanczos", "area"};
+    static const char *const sizes[] = {"20,30", "100,90", "48,20", "20,64", "48,64", "5,60"};
+    unsigned char file[54 + 64 * 3 * 48];
+    const tare_image_source source = {file, make_bmp(file, 64, 48), "x.bmp"};
+    tare_sample sample = {0};
+    tare_error err = {0};
+    char text[200];
+
+    for (size_t i = 0; i < 7 * 6 * 2; i++) {
+        tare_preprocess_scratch scratch = {0};
+        tare_preprocess preprocess;
+        size_t bytes = 0, held;
+        (void)snprintf(text, sizeof text,
+                       "{\"color\":\"%s\",\"resize\":{\"mode\":\"exact\",\"size\":[%s],\"filter\":"
+                       "\"%s\"}}",
+                       i % 2 == 0 ? "RGB" : "GRAY", sizes[i / 2 % 6], filters[i / 12]);
+        preprocess = read_text(text);
+        cr_assert_eq(tare_preprocess_file_bytes(&bytes, &preprocess, &source, &err), TARE_OK, "%s",
+                     err.text);
+        cr_assert_eq(tare_preprocess_run_file(&sample, &preprocess, &source, &scratch, &err),
+                     TARE_OK, "%s", err.text);
+        held = held_bytes(&scratch) + source.bytes;
+        cr_assert(held <= bytes && bytes <= 3 * held, "%s: %zu bytes held, %zu foretold", text,
+                  held, bytes);
+        tare_preprocess_scratch_trim(&scratch, held);
+        cr_assert_gt(held_bytes(&scratch), 0, "what may be kept is kept");
+        tare_preprocess_scratch_trim(&scratch, 0);
+        cr_assert_eq(held_bytes(&scratch), 0);
+    }
+    tare_sample_release(&sample);
 }
 
 Test(preprocess, kept_pixels_lead_to_the_same_values) {

@@ -9,7 +9,7 @@
 /* From here on memory is the system's own, not the allocator's: that one keeps what is freed, for
  * each thread apart, so that the peak would grow with the number of images that happened to be
  * decoded at a time. */
-#define LARGE ((size_t)1 << 20)
+#define LARGE ((size_t)1 << 17)
 
 typedef struct element_row {
     const char *name;
@@ -73,12 +73,6 @@ void tare_memory_release(tare_memory *buffer) {
     }
     if (buffer != NULL) {
         *buffer = (tare_memory){0};
-    }
-}
-
-void tare_memory_trim(tare_memory *buffer) {
-    if (buffer->capacity >= LARGE) {
-        tare_memory_release(buffer);
     }
 }
 

@@ -32,10 +32,6 @@ TARE_MUST_CHECK tare_status tare_memory_reserve(tare_memory *buffer, size_t byte
 /** Frees the memory and leaves an empty buffer. NULL allowed. */
 void tare_memory_release(tare_memory *buffer);
 
-/** Releases the memory if there is much of it: a megabyte or more, which the system gets back at
- * once. What is smaller stays for the next use. */
-void tare_memory_trim(tare_memory *buffer);
-
 /** A dense row-major array in host byte order. Who owns `data` and `name` is said where an array is
  * handed out. */
 typedef struct tare_array {

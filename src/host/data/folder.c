@@ -263,18 +263,11 @@ static tare_status folder_measure(size_t *scratch_bytes, const void *state, size
                                   tare_error *err) {
     const folder *from = state;
     image_file file = {0};
-    tare_image image = {0};
-    tare_status status;
+    tare_status status = image_file_open(&file, from, index, err);
 
-    TARE_TRY_DONE(status, image_file_open(&file, from, index, err));
-    TARE_TRY_DONE(status, tare_image_measure(&image, file.source.data, file.source.bytes,
-                                             file.source.path, err));
-    status = tare_preprocess_scratch_bytes(scratch_bytes, &from->preprocess, image.width,
-                                           image.height, err);
-    if (status != TARE_OK) {
-        tare_error_prepend(err, "image '%s': ", file.source.path);
+    if (status == TARE_OK) {
+        status = tare_preprocess_file_bytes(scratch_bytes, &from->preprocess, &file.source, err);
     }
-done:
     image_file_close(&file);
     return status;
 }

@@ -46,7 +46,10 @@ static tare_status decode_any(tare_image *image, const tare_image_file *file, bo
                               tare_error *err) {
     for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++) {
         if (codecs[i]->probe(file)) {
-            const tare_status status = codecs[i]->decode(image, file, header_only, err);
+            tare_status status;
+            image->by_rows = codecs[i]->by_rows;
+            image->decoder_bytes = 0;
+            status = codecs[i]->decode(image, file, header_only, err);
             if (status != TARE_OK) {
                 tare_error_prepend(err, "%s: ", codecs[i]->name);
             } else if (file->sink != NULL && !codecs[i]->by_rows) {

@@ -21,6 +21,8 @@
 typedef struct tare_image {
     size_t width, height;
     tare_memory memory;
+    bool by_rows;         /**< tare_image_decode_rows() holds one row at a time */
+    size_t decoder_bytes; /**< about what the decoder takes on its own, beside pixels */
 } tare_image;
 
 /** The first row of the image. */
@@ -54,8 +56,8 @@ TARE_MUST_CHECK tare_status tare_image_decode_rows(tare_image *image, const tare
                                                    const void *data, size_t bytes, const char *path,
                                                    tare_error *err);
 
-/** Only the width and height, from the header; as tare_image_decode(), but `image` gets no pixels.
- */
+/** What the header tells: the size, and what decoding will take. As tare_image_decode(), but
+ * `image` gets no pixels. */
 TARE_MUST_CHECK tare_status tare_image_measure(tare_image *image, const void *data, size_t bytes,
                                                const char *path, tare_error *err);
 

@@ -18,8 +18,9 @@ typedef struct tare_image_codec {
     const char *name;
     /** Whether the file begins like one of this format. */
     bool (*probe)(const tare_image_file *file);
-    /** Sets width and height; unless `header_only`, reserves the pixels and fills them. */
     bool by_rows; /**< decode() hands the rows to the sink itself, and keeps one at a time */
+    /** Sets width, height and decoder_bytes; unless `header_only`, reserves the pixels and fills
+     * them. */
     tare_status (*decode)(tare_image *image, const tare_image_file *file, bool header_only,
                           tare_error *err);
 } tare_image_codec;

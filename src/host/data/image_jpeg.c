@@ -82,6 +82,19 @@ static void row_from_cmyk(unsigned char *rgb, const unsigned char *cmyk, size_t 
     }
 }
 
+/* A file of several scans is held as coefficients until the last one; else libjpeg has some rows of
+ * blocks at a time. */
+static size_t decoder_bytes(const struct jpeg_decompress_struct *codec) {
+    size_t bytes = (size_t)codec->image_width * (size_t)codec->num_components * 32;
+
+    for (int i = 0; i < codec->num_components && jpeg_has_multiple_scans((j_decompress_ptr)codec);
+         i++) {
+        const jpeg_component_info *component = &codec->comp_info[i];
+        bytes += (size_t)component->width_in_blocks * component->height_in_blocks * sizeof(JBLOCK);
+    }
+    return bytes;
+}
+
 static void read_header(jpeg_state *state) {
     const j_decompress_ptr codec = &state->codec;
     const int components_known[] = {1, 3, 4};
@@ -102,6 +115,7 @@ static void read_header(jpeg_state *state) {
     if (status != TARE_OK) {
         leave_with(state, status);
     }
+    state->image->decoder_bytes = decoder_bytes(codec);
 }
 
 static void read_pixels(jpeg_state *state) {

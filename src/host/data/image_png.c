@@ -133,6 +133,21 @@ static void expand_row(const png_state *state, unsigned char *rgb, const unsigne
     }
 }
 
+/* Whether the rows are RGB as they come. */
+static bool is_direct(const png_state *state) {
+    return png_get_color_type(state->png, state->info) == PNG_COLOR_TYPE_RGB;
+}
+
+/* As read_pixels() takes it, with a row and a window of zlib's for libpng. */
+static size_t decoder_bytes(const png_state *state) {
+    const size_t width = state->image->width, height = state->image->height;
+    const size_t raw = png_get_rowbytes(state->png, state->info);
+    const size_t row = raw > width ? raw : width; /* less than a byte a pixel is unpacked */
+
+    return (is_direct(state) ? 0 : row * height) + height * sizeof(void *) + 2 * row +
+           ((size_t)1 << 16);
+}
+
 static void set_transforms(png_state *state) {
     const int color = png_get_color_type(state->png, state->info);
     const int depth = png_get_bit_depth(state->png, state->info);
@@ -164,7 +179,7 @@ static void *reserve_or_leave(png_state *state, tare_memory *buffer, size_t coun
 /* Interlaced files are finished only with the last pass, so whole images are read, then expanded.
  */
 static void read_pixels(png_state *state) {
-    const bool direct = png_get_color_type(state->png, state->info) == PNG_COLOR_TYPE_RGB;
+    const bool direct = is_direct(state);
     const size_t height = state->image->height, width = state->image->width;
     const tare_status status = tare_image_reserve(state->image, state->err);
     unsigned char *base, **rows;
@@ -204,6 +219,7 @@ static void run_guarded(png_state *state) {
         return;
     }
     read_header(state);
+    state->image->decoder_bytes = decoder_bytes(state);
     if (!state->header_only) {
         read_pixels(state);
     }

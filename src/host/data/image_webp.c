@@ -90,6 +90,10 @@ static tare_status webp_decode(tare_image *image, const tare_image_file *file, b
         return tare_fail(err, TARE_INVALID_ARGUMENT, "the image has no pixels");
     }
     TARE_TRY(tare_image_resize(image, (size_t)features.width, (size_t)features.height, err));
+    /* An animation is composed on two canvases of 4 bytes a pixel, a lossless image is decoded to
+     * one; a lossy one takes some rows. */
+    image->decoder_bytes = image->width * (features.has_animation ? 8 : 4) *
+                           (features.format == 1 && !features.has_animation ? 64 : image->height);
     if (header_only) {
         return TARE_OK;
     }

@@ -6,6 +6,7 @@
  */
 #include "data/prefetch.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,8 @@ struct tare_prefetch {
     pthread_mutex_t lock;
     pthread_cond_t work;  /**< a sample became free, or stop */
     pthread_cond_t ready; /**< the next position finished, or stop */
+    pthread_cond_t room;  /**< memory became free, or stop */
+    size_t extra;         /**< what threads hold of options.room.extra */
     pthread_t threads[MAX_THREADS];
     size_t started;
     tare_sample *samples; /**< options.slots of them */
@@ -70,19 +73,39 @@ static size_t sample_index(const tare_prefetch_options *options, size_t position
     return options->order == NULL ? position : options->order[position];
 }
 
-tare_status tare_prefetch_measure(size_t *bytes, const tare_samples *dataset,
-                                  const tare_prefetch_options *options, tare_error *err) {
+/* 0 where the header cannot be read. */
+static size_t working_bytes(const tare_samples *dataset, const tare_prefetch_options *options,
+                            size_t position) {
+    const size_t index = sample_index(options, position);
+    size_t bytes = 0;
+
+    return tare_samples_measure(&bytes, dataset, index, NULL) == TARE_OK ? bytes : 0;
+}
+
+static tare_prefetch_room room_for(const tare_prefetch_options *options, size_t most, double sum,
+                                   double squares) {
+    const double count = options->count == 0 ? 1.0 : (double)options->count, mean = sum / count;
+    const double variance = squares / count - mean * mean;
+    const size_t share = (size_t)mean, excess = most - share;
+    const size_t spread = options->threads * (size_t)sqrt(variance > 0.0 ? variance : 0.0);
+
+    return (tare_prefetch_room){share, excess > spread ? excess : spread};
+}
+
+tare_status tare_prefetch_measure(size_t *bytes, tare_prefetch_options *options,
+                                  const tare_samples *dataset, tare_error *err) {
     const tare_source_info *info = tare_samples_info(dataset);
     size_t most = 0, sample = info->sample_bytes;
+    double sum = 0.0, squares = 0.0;
 
     TARE_TRY(check_options(dataset, options, err));
     for (size_t i = 0; i < options->count; i++) {
-        size_t scratch = 0;
-        if (tare_samples_measure(&scratch, dataset, sample_index(options, i), NULL) == TARE_OK &&
-            scratch > most) {
-            most = scratch;
-        }
+        const size_t working = working_bytes(dataset, options, i);
+        most = working > most ? working : most;
+        sum += (double)working;
+        squares += (double)working * (double)working;
     }
+    options->room = room_for(options, most, sum, squares);
     /* A size that follows the image: float32 per decoded byte bounds it, and the working memory
      * holds those bytes. */
     sample = sample == 0 ? most * sizeof(float) : sample;
@@ -90,7 +113,8 @@ tare_status tare_prefetch_measure(size_t *bytes, const tare_samples *dataset,
     if (sample != 0 && options->slots > (SIZE_MAX / 2) / sample) {
         return tare_fail_memory(err, SIZE_MAX, "samples loaded ahead");
     }
-    *bytes = options->slots * sample + options->threads * most + info->resident_bytes;
+    *bytes = options->slots * sample + options->threads * options->room.share +
+             options->room.extra + info->resident_bytes;
     return TARE_OK;
 }
 
@@ -108,13 +132,47 @@ static bool claim(tare_prefetch *prefetch, size_t *position, tare_sample **sampl
     return true;
 }
 
+/* What a sample takes beyond a thread's share. */
+static size_t extra_bytes(const tare_prefetch *prefetch, size_t position) {
+    const tare_prefetch_room *room = &prefetch->options.room;
+    size_t working = 0;
+
+    if (room->extra > 0) {
+        working = working_bytes(prefetch->dataset, &prefetch->options, position);
+    }
+    if (working <= room->share) {
+        return 0;
+    }
+    /* A file may have grown since it was measured. */
+    return working - room->share < room->extra ? working - room->share : room->extra;
+}
+
+/* Under the lock. Ends, since those who hold memory need nothing else; false when there is nothing
+ * left to do. */
+static bool take_room(tare_prefetch *prefetch, size_t extra) {
+    while (!prefetch->stop && !prefetch->failed && extra > 0 &&
+           prefetch->extra + extra > prefetch->options.room.extra) {
+        (void)pthread_cond_wait(&prefetch->room, &prefetch->lock);
+    }
+    prefetch->extra += extra;
+    return !prefetch->stop && !prefetch->failed;
+}
+
+/* Under the lock. */
+static void give_room(tare_prefetch *prefetch, size_t extra) {
+    prefetch->extra -= extra;
+    if (extra > 0) {
+        (void)pthread_cond_broadcast(&prefetch->room);
+    }
+}
+
 static void load_into(entry *result, tare_prefetch *prefetch, size_t position, tare_sample *sample,
                       tare_source_scratch *scratch) {
     result->sample = sample;
     result->status =
         tare_samples_load(sample, prefetch->dataset, sample_index(&prefetch->options, position),
                           scratch, &result->error);
-    tare_preprocess_scratch_trim(scratch);
+    tare_preprocess_scratch_trim(scratch, prefetch->options.room.share);
 }
 
 static void *loader(void *data) {
@@ -126,9 +184,17 @@ static void *loader(void *data) {
     (void)pthread_mutex_lock(&prefetch->lock);
     while (claim(prefetch, &position, &sample)) {
         entry *place = &prefetch->ring[position % prefetch->options.slots];
+        size_t extra;
+        (void)pthread_mutex_unlock(&prefetch->lock);
+        extra = extra_bytes(prefetch, position);
+        (void)pthread_mutex_lock(&prefetch->lock);
+        if (!take_room(prefetch, extra)) {
+            break;
+        }
         (void)pthread_mutex_unlock(&prefetch->lock);
         load_into(place, prefetch, position, sample, &scratch);
         (void)pthread_mutex_lock(&prefetch->lock);
+        give_room(prefetch, extra);
         place->finished = true;
         if (position == prefetch->delivered) {
             (void)pthread_cond_broadcast(&prefetch->ready);
@@ -189,6 +255,7 @@ static tare_status deliver(tare_prefetch *prefetch, tare_sample **sample, size_t
         from->status = status;
         prefetch->failed = true;
         (void)pthread_cond_broadcast(&prefetch->work);
+        (void)pthread_cond_broadcast(&prefetch->room);
         (void)pthread_cond_broadcast(&prefetch->ready);
         return tare_fail(err, status, "%s", from->error.text);
     }
@@ -282,6 +349,7 @@ tare_status tare_prefetch_open(tare_prefetch **out, const tare_samples *dataset,
     (void)pthread_mutex_init(&prefetch->lock, NULL);
     (void)pthread_cond_init(&prefetch->work, NULL);
     (void)pthread_cond_init(&prefetch->ready, NULL);
+    (void)pthread_cond_init(&prefetch->room, NULL);
     TARE_TRY_DONE(status, allocate(prefetch, err));
     TARE_TRY_DONE(status, start_threads(prefetch, err));
     *out = prefetch;
@@ -298,6 +366,7 @@ void tare_prefetch_close(tare_prefetch *prefetch) {
     (void)pthread_mutex_lock(&prefetch->lock);
     prefetch->stop = true;
     (void)pthread_cond_broadcast(&prefetch->work);
+    (void)pthread_cond_broadcast(&prefetch->room);
     (void)pthread_mutex_unlock(&prefetch->lock);
     for (size_t i = 0; i < prefetch->started; i++) {
         (void)pthread_join(prefetch->threads[i], NULL);
@@ -315,5 +384,6 @@ void tare_prefetch_close(tare_prefetch *prefetch) {
     (void)pthread_mutex_destroy(&prefetch->lock);
     (void)pthread_cond_destroy(&prefetch->work);
     (void)pthread_cond_destroy(&prefetch->ready);
+    (void)pthread_cond_destroy(&prefetch->room);
     free(prefetch);
 }

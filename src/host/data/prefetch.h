@@ -5,6 +5,18 @@
 
 #include "data/source.h"
 
+/**
+ * Working memory of the threads that load. Each may hold its share at any time; a sample that takes
+ * more takes it out of `extra`, which all threads have in common, and waits until there is enough.
+ * So large samples take turns, and how many of them happen to be loaded at a time does not decide
+ * how much memory a run takes.
+ */
+typedef struct tare_prefetch_room {
+    size_t share; /**< what the samples take on average */
+    size_t extra; /**< what the largest one takes on top, or a standard deviation for each thread,
+                       so that they are seldom held up where samples differ much; 0: nobody waits */
+} tare_prefetch_room;
+
 /** What is to be loaded, and how. Start from tare_prefetch_defaults(). */
 typedef struct tare_prefetch_options {
     size_t threads; /**< loading threads, 1 to 256 */
@@ -14,6 +26,7 @@ typedef struct tare_prefetch_options {
     size_t count;        /**< how many to deliver; with order == NULL at most the dataset's count */
     bool skip_bad;       /**< leave out samples that do not load, instead of failing */
     bool keep_pixels;    /**< images stay pixels (data/preprocess.h) */
+    tare_prefetch_room room; /**< as tare_prefetch_measure() finds it; all zero: no limit */
 } tare_prefetch_options;
 
 /** 2 threads, 8 slots, all samples in their order, failing at the first bad one. */
@@ -23,13 +36,12 @@ tare_prefetch_options tare_prefetch_defaults(const tare_samples *dataset);
 typedef struct tare_prefetch tare_prefetch;
 
 /**
- * The memory that a prefetch with these options takes at most, from the headers of the samples it
- * is to load: slots and working memory of the threads. A sample whose header cannot be read counts
- * nothing: loading it will say why.
+ * Reads the headers of the samples that are to be loaded: sets `options->room`, and `*bytes` to the
+ * memory that a prefetch with these options then takes at most: slots and working memory of the
+ * threads. A sample whose header cannot be read counts nothing: loading it will say why.
  */
-TARE_MUST_CHECK tare_status tare_prefetch_measure(size_t *bytes, const tare_samples *dataset,
-                                                  const tare_prefetch_options *options,
-                                                  tare_error *err);
+TARE_MUST_CHECK tare_status tare_prefetch_measure(size_t *bytes, tare_prefetch_options *options,
+                                                  const tare_samples *dataset, tare_error *err);
 
 /** Starts the threads. The dataset is borrowed until tare_prefetch_close(). */
 TARE_MUST_CHECK tare_status tare_prefetch_open(tare_prefetch **out, const tare_samples *dataset,

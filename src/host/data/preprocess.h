@@ -122,12 +122,11 @@ typedef struct tare_preprocess_scratch {
 /** Frees the working memory. NULL allowed. */
 void tare_preprocess_scratch_release(tare_preprocess_scratch *scratch);
 
-/** Gives back what is large (tare_memory_trim()): between two images, so that what is held is what
- * the images at hand need, not what the largest one did in each thread. */
-void tare_preprocess_scratch_trim(tare_preprocess_scratch *scratch);
+/** Frees the working memory if it is more than `keep` bytes: between two images, so that what is
+ * held is what the images at hand need, not what the largest one did in each thread. */
+void tare_preprocess_scratch_trim(tare_preprocess_scratch *scratch, size_t keep);
 
-/** Upper bound of the working memory that an image of this size takes, without what libraries take
- * on their own. */
+/** Upper bound of the working memory that pixels of this size take, themselves included. */
 TARE_MUST_CHECK tare_status tare_preprocess_scratch_bytes(size_t *bytes,
                                                           const tare_preprocess *preprocess,
                                                           size_t width, size_t height,
@@ -162,6 +161,13 @@ typedef struct tare_image_source {
     size_t bytes;
     const char *path;
 } tare_image_source;
+
+/** What tare_preprocess_run_file() will take, from the header of the file: its working memory,
+ * about what the decoder takes, and the file. */
+TARE_MUST_CHECK tare_status tare_preprocess_file_bytes(size_t *bytes,
+                                                       const tare_preprocess *preprocess,
+                                                       const tare_image_source *file,
+                                                       tare_error *err);
 
 /** Decodes an image file and runs the description on it, into input 0 of the sample. */
 TARE_MUST_CHECK tare_status tare_preprocess_run_file(tare_sample *sample,

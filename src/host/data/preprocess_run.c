@@ -16,33 +16,16 @@ void tare_preprocess_scratch_release(tare_preprocess_scratch *scratch) {
     }
 }
 
-void tare_preprocess_scratch_trim(tare_preprocess_scratch *scratch) {
-    tare_memory_trim(&scratch->image.memory);
-    tare_memory_trim(&scratch->spare.memory);
-    tare_memory_trim(&scratch->plane);
-    tare_memory_trim(&scratch->resized);
-    tare_memory_trim(&scratch->resize.columns);
-    tare_memory_trim(&scratch->resize.rows);
-    tare_memory_trim(&scratch->resize.between);
+static size_t held_bytes(const tare_preprocess_scratch *scratch) {
+    return scratch->image.memory.capacity + scratch->spare.memory.capacity +
+           scratch->plane.capacity + scratch->resized.capacity + scratch->resize.columns.capacity +
+           scratch->resize.rows.capacity + scratch->resize.between.capacity;
 }
 
-tare_status tare_preprocess_scratch_bytes(size_t *bytes, const tare_preprocess *preprocess,
-                                          size_t width, size_t height, tare_error *err) {
-    const size_t image = width * height * 3;
-    const bool gray = tare_preprocess_channels(preprocess) == 1;
-    tare_geometry geometry;
-    size_t resized, between, widest;
-
-    TARE_TRY(tare_preprocess_geometry(&geometry, preprocess, width, height, err));
-    resized = geometry.window_width * geometry.window_height * (gray ? 1 : 3);
-    /* `area` keeps float32 between the passes; whichever pass is first, this is enough for it. */
-    between =
-        (geometry.window_width * (height + 1) + geometry.window_height * width) * (gray ? 1 : 3);
-    between *= preprocess->filter == TARE_FILTER_AREA ? sizeof(float) : 1;
-    widest = (width + height) * 8 + (geometry.window_width + geometry.window_height) * 64;
-    *bytes = image + (preprocess->exif_orientation ? image : 0) + (gray ? image / 3 : 0) + resized +
-             between + 16 * widest;
-    return TARE_OK;
+void tare_preprocess_scratch_trim(tare_preprocess_scratch *scratch, size_t keep) {
+    if (held_bytes(scratch) > keep) {
+        tare_preprocess_scratch_release(scratch);
+    }
 }
 
 /* Pillow's fixed-point luma of convert("L"). */
@@ -116,18 +99,44 @@ static tare_resize resize_job(const tare_preprocess *preprocess, const tare_geom
     };
 }
 
+static bool keeps_size(const tare_resize *job) {
+    return job->in_width == job->out_width && job->in_height == job->out_height;
+}
+
+static size_t window_bytes(const tare_resize *job) {
+    return job->window_width * job->window_height * job->channels;
+}
+
+/* The result and what the resize takes; none where nothing is resized. */
+static size_t resize_bytes(const tare_resize *job) {
+    return keeps_size(job) ? 0 : window_bytes(job) + tare_resize_scratch_bytes(job);
+}
+
+tare_status tare_preprocess_scratch_bytes(size_t *bytes, const tare_preprocess *preprocess,
+                                          size_t width, size_t height, tare_error *err) {
+    const size_t pixels = width * height;
+    const bool gray = tare_preprocess_channels(preprocess) == 1;
+    tare_geometry geometry;
+    tare_resize job;
+
+    TARE_TRY(tare_preprocess_geometry(&geometry, preprocess, width, height, err));
+    job = resize_job(preprocess, &geometry, width, height);
+    *bytes = 3 * pixels * (preprocess->exif_orientation ? 2 : 1) + (gray ? pixels : 0) +
+             resize_bytes(&job);
+    return TARE_OK;
+}
+
 static tare_status resize_window(surface *to, const tare_preprocess *preprocess,
                                  const tare_pixels *pixels, const tare_geometry *geometry,
                                  tare_preprocess_scratch *scratch, tare_error *err) {
     const tare_resize job = resize_job(preprocess, geometry, pixels->width, pixels->height);
     const size_t pitch = job.window_width * job.channels;
 
-    if (job.in_width == job.out_width && job.in_height == job.out_height) {
+    if (keeps_size(&job)) {
         to->data += job.window_y * to->pitch + job.window_x * to->channels;
         return TARE_OK;
     }
-    TARE_TRY(
-        tare_memory_reserve(&scratch->resized, pitch * job.window_height, "a resized image", err));
+    TARE_TRY(tare_memory_reserve(&scratch->resized, window_bytes(&job), "a resized image", err));
     TARE_TRY(tare_resize_run(scratch->resized.data, to->data, &job, &scratch->resize, err));
     to->data = scratch->resized.data;
     to->pitch = pitch;
@@ -301,12 +310,12 @@ static bool goes_by_rows(row_way *way, const tare_image *image, const tare_prepr
 static tare_status run_rows(tare_sample *sample, row_way *way, const tare_image_source *file,
                             tare_preprocess_scratch *scratch, tare_error *err) {
     const size_t pitch = way->job.window_width * way->job.channels;
-    const size_t bytes = pitch * way->job.window_height;
     const tare_image_sink sink = {.row = take_row, .user = way};
     surface from;
 
     TARE_TRY(tare_memory_reserve(&scratch->plane, way->job.in_width, "a gray row", err));
-    TARE_TRY(tare_memory_reserve(&scratch->resized, bytes, "a resized image", err));
+    TARE_TRY(
+        tare_memory_reserve(&scratch->resized, window_bytes(&way->job), "a resized image", err));
     TARE_TRY(tare_resize_rows_begin(&way->rows, &way->job, &scratch->resize, err));
     way->gray = scratch->plane.data;
     TARE_TRY(
@@ -318,11 +327,41 @@ static tare_status run_rows(tare_sample *sample, row_way *way, const tare_image_
     return TARE_OK;
 }
 
+/* run_rows() keeps a row, or what the decoder makes if it does not work by rows, and the rows after
+ * the pass across. */
+static size_t rows_bytes(const row_way *way, const tare_image *image) {
+    return 3 * image->width * (image->by_rows ? 1 : image->height) + image->width +
+           resize_bytes(&way->job);
+}
+
+static int orientation_of(const tare_preprocess *preprocess, const tare_image_source *file) {
+    return preprocess->exif_orientation ? tare_image_orientation(file->data, file->bytes) : 1;
+}
+
+tare_status tare_preprocess_file_bytes(size_t *bytes, const tare_preprocess *preprocess,
+                                       const tare_image_source *file, tare_error *err) {
+    tare_image image = {0};
+    tare_status status = TARE_OK;
+    row_way way;
+
+    TARE_TRY(tare_image_measure(&image, file->data, file->bytes, file->path, err));
+    if (goes_by_rows(&way, &image, preprocess, orientation_of(preprocess, file))) {
+        *bytes = rows_bytes(&way, &image);
+    } else {
+        status = tare_preprocess_scratch_bytes(bytes, preprocess, image.width, image.height, err);
+    }
+    if (status != TARE_OK) {
+        tare_error_prepend(err, "image '%s': ", file->path);
+        return status;
+    }
+    *bytes += image.decoder_bytes + file->bytes;
+    return TARE_OK;
+}
+
 tare_status tare_preprocess_run_file(tare_sample *sample, const tare_preprocess *preprocess,
                                      const tare_image_source *file,
                                      tare_preprocess_scratch *scratch, tare_error *err) {
-    const int orientation =
-        preprocess->exif_orientation ? tare_image_orientation(file->data, file->bytes) : 1;
+    const int orientation = orientation_of(preprocess, file);
     tare_image *image = &scratch->image;
     tare_pixels pixels;
     tare_status status;

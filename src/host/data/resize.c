@@ -37,6 +37,17 @@ static tare_resize_axis axis_y(const tare_resize *job) {
     return (tare_resize_axis){job->in_height, job->out_height, job->window_y, job->window_height};
 }
 
+size_t tare_resize_scratch_bytes(const tare_resize *job) {
+    const tare_resize_axis x = axis_x(job), y = axis_y(job);
+    const size_t across = job->window_width * (job->in_height + 1);
+    const size_t down = job->window_height * job->in_width;
+    /* `area` keeps float32 between the passes. */
+    const size_t element = job->filter == TARE_FILTER_AREA ? sizeof(float) : 1;
+
+    return tare_resize_taps_bytes(job->filter, &x) + tare_resize_taps_bytes(job->filter, &y) +
+           job->channels * element * (tare_resize_takes_rows(job) || across > down ? across : down);
+}
+
 static unsigned char clip_fixed(int32_t sum) {
     const int32_t value = sum >> TARE_RESIZE_WEIGHT_BITS;
 

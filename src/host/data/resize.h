@@ -42,6 +42,9 @@ typedef struct tare_resize_scratch {
     tare_memory between;       /**< the image after the first direction */
 } tare_resize_scratch;
 
+/** The most working memory that a job takes. */
+size_t tare_resize_scratch_bytes(const tare_resize *job);
+
 /** Frees the working memory. NULL allowed. */
 void tare_resize_scratch_release(tare_resize_scratch *scratch);
 

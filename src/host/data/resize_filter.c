@@ -62,6 +62,29 @@ static const filter_row filters[TARE_FILTER_COUNT] = {
     [TARE_FILTER_LANCZOS] = {lanczos_filter, 3.0},
 };
 
+static double stretch_of(const tare_resize_axis *axis) {
+    const double scale = (double)axis->in_size / (double)axis->out_size;
+    return scale < 1.0 ? 1.0 : scale;
+}
+
+/* The most sources that a result has. */
+static size_t convolution_stride(tare_filter filter, const tare_resize_axis *axis) {
+    return (size_t)ceil(filters[filter].support * stretch_of(axis)) * 2 + 1;
+}
+
+static size_t area_stride(const tare_resize_axis *axis) {
+    return axis->in_size / axis->out_size + 3;
+}
+
+size_t tare_resize_taps_bytes(tare_filter filter, const tare_resize_axis *axis) {
+    const size_t stride = filter == TARE_FILTER_NEAREST ? 1
+                          : filter == TARE_FILTER_AREA  ? area_stride(axis)
+                                                        : convolution_stride(filter, axis);
+
+    return stride * sizeof(double) +
+           axis->count * (2 * sizeof(uint32_t) + stride * sizeof(int32_t));
+}
+
 /* One buffer: the work area, then first, length and the weights of all results. */
 static tare_status taps_reserve(tare_resize_taps *taps, tare_memory *buffer, size_t count,
                                 size_t stride, tare_error *err) {
@@ -94,10 +117,10 @@ tare_status tare_resize_taps_convolution(tare_resize_taps *taps, tare_memory *bu
                                          tare_filter filter, const tare_resize_axis *axis,
                                          tare_error *err) {
     const double scale = (double)axis->in_size / (double)axis->out_size;
-    const double stretch = scale < 1.0 ? 1.0 : scale, support = filters[filter].support * stretch;
+    const double stretch = stretch_of(axis), support = filters[filter].support * stretch;
     const double squeeze = 1.0 / stretch;
 
-    TARE_TRY(taps_reserve(taps, buffer, axis->count, (size_t)ceil(support) * 2 + 1, err));
+    TARE_TRY(taps_reserve(taps, buffer, axis->count, convolution_stride(filter, axis), err));
     for (size_t i = 0; i < axis->count; i++) {
         const double center = ((double)(axis->window + i) + 0.5) * scale;
         const double low = center - support + 0.5, high = center + support + 0.5;
@@ -156,7 +179,7 @@ static void area_linear(tare_resize_taps *taps, const tare_resize_axis *axis) {
 
 tare_status tare_resize_taps_area(tare_resize_taps *taps, tare_memory *buffer, bool shrinks,
                                   const tare_resize_axis *axis, tare_error *err) {
-    const size_t stride = shrinks ? axis->in_size / axis->out_size + 3 : 2;
+    const size_t stride = shrinks ? area_stride(axis) : 2;
 
     TARE_TRY(taps_reserve(taps, buffer, axis->count, stride, err));
     if (shrinks) {

@@ -25,6 +25,9 @@ typedef struct tare_resize_taps {
     double *work;    /**< room for the weights of one result before they are rounded */
 } tare_resize_taps;
 
+/** The most memory that the taps of a filter take, whichever it is. */
+size_t tare_resize_taps_bytes(tare_filter filter, const tare_resize_axis *axis);
+
 /** Fills taps for one of Pillow's convolution filters (not nearest, not area). Memory is
  * `buffer`'s. */
 TARE_MUST_CHECK tare_status tare_resize_taps_convolution(tare_resize_taps *taps,
