@@ -85,12 +85,69 @@ void clean_stack(char *stack, size_t size) {
 constexpr size_t stack_bytes = 64 * 1024;
 constexpr size_t static_shared_limit = 48 * 1024;
 constexpr int lanes = 32;
+constexpr unsigned most_threads = 1024; // of a block
+
+// Which threads of a block are ready.
+class thread_set {
+  public:
+    void clear() {
+        std::fill(words, words + word_count, 0);
+    }
+    void add(unsigned index) {
+        words[index / 64] |= uint64_t{1} << index % 64;
+    }
+    void remove(unsigned index) {
+        words[index / 64] &= ~(uint64_t{1} << index % 64);
+    }
+    // The first one from `begin` on; most_threads when there is none.
+    unsigned first(unsigned begin) const {
+        uint64_t mask = ~uint64_t{0} << begin % 64;
+        for (unsigned w = begin / 64; w < word_count; w++, mask = ~uint64_t{0}) {
+            if ((words[w] & mask) != 0) {
+                return w * 64 + static_cast<unsigned>(__builtin_ctzll(words[w] & mask));
+            }
+        }
+        return most_threads;
+    }
+    unsigned last() const {
+        for (unsigned w = word_count; w-- > 0;) {
+            if (words[w] != 0) {
+                return w * 64 + 63 - static_cast<unsigned>(__builtin_clzll(words[w]));
+            }
+        }
+        return most_threads;
+    }
+    unsigned count() const {
+        unsigned sum = 0;
+        for (uint64_t word : words) {
+            sum += static_cast<unsigned>(__builtin_popcountll(word));
+        }
+        return sum;
+    }
+    // Member number `rank` from 0, of which there are more.
+    unsigned ranked(unsigned rank) const {
+        unsigned w = 0, here;
+        while (rank >= (here = static_cast<unsigned>(__builtin_popcountll(words[w])))) {
+            rank -= here;
+            w++;
+        }
+        uint64_t word = words[w];
+        for (; rank > 0; rank--) {
+            word &= word - 1;
+        }
+        return w * 64 + static_cast<unsigned>(__builtin_ctzll(word));
+    }
+
+  private:
+    static constexpr unsigned word_count = most_threads / 64;
+    uint64_t words[word_count] = {};
+};
 
 enum class state { ready, at_barrier, in_collective, done };
 
 struct fiber {
     std::unique_ptr<char[]> stack;
-    void *pointer = nullptr;
+    void *pointer = nullptr; // where it left its stack
     void *fake_stack = nullptr;
     state now = state::ready;
     emulator::place place;
@@ -115,7 +172,9 @@ struct machine {
     std::map<const void *, size_t> dynamic_limits;
     std::vector<std::string> barriers;
 
-    std::vector<fiber> fibers;
+    std::vector<fiber> fibers; // of the largest block so far: their stacks are kept
+    unsigned threads = 0;      // of this block
+    thread_set ready;
     std::vector<warp> warps;
     std::vector<std::vector<char>> arrays; // the block's shared memory
     size_t shared_used = 0, shared_limit = 0;
@@ -127,6 +186,7 @@ struct machine {
     const void *scheduler_bottom = nullptr;
     size_t scheduler_size = 0;
     unsigned last = 0;
+    const char *last_site = nullptr; // of a barrier
     bool stopped = false;
 };
 
@@ -137,6 +197,15 @@ thread_local cudaError_t last_status = cudaSuccess;
 uint32_t draw(uint32_t below) {
     m.random = m.random * 6364136223846793005ULL + 1442695040888963407ULL;
     return static_cast<uint32_t>((m.random >> 33) % below);
+}
+
+void set_state(fiber &of, state now) {
+    of.now = now;
+    if (now == state::ready) {
+        m.ready.add(of.index);
+    } else {
+        m.ready.remove(of.index);
+    }
 }
 
 // Back to the scheduler; returns when the fiber is chosen again.
@@ -151,7 +220,7 @@ void leave() {
 void enter_fiber() {
     switch_ends(nullptr, &m.scheduler_bottom, &m.scheduler_size);
     (*m.body)();
-    m.running->now = state::done;
+    set_state(*m.running, state::done);
     leave();
     std::abort();
 }
@@ -176,21 +245,25 @@ uint64_t volume(const dim3 &box) {
 
 void prepare(fiber &fresh, unsigned index, const emulator::shape &shape, uint64_t block) {
     if (fresh.stack == nullptr) {
-        fresh.stack = std::make_unique<char[]>(stack_bytes);
+        fresh.stack.reset(new char[stack_bytes]);
     }
+    char *end = fresh.stack.get() + stack_bytes;
     // Frames of a fiber that was given up, or that never returned, are still marked.
-    clean_stack(fresh.stack.get(), stack_bytes);
-    uintptr_t top = reinterpret_cast<uintptr_t>(fresh.stack.get()) + stack_bytes;
+    if (fresh.pointer != nullptr) {
+        char *left = static_cast<char *>(fresh.pointer);
+        clean_stack(left, static_cast<size_t>(end - left));
+    }
+    uintptr_t top = reinterpret_cast<uintptr_t>(end);
     top -= top % 16;
     void **words = reinterpret_cast<void **>(top) - 8;
     std::fill(words, words + 8, nullptr);
     words[6] = reinterpret_cast<void *>(enter_fiber); // where emulator_switch() returns to
     fresh.pointer = words;
     fresh.fake_stack = nullptr;
-    fresh.now = state::ready;
+    fresh.index = index;
+    set_state(fresh, state::ready);
     fresh.site = nullptr;
     fresh.arrays = 0;
-    fresh.index = index;
     fresh.place = {unfold(index, shape.threads), unfold(block, shape.blocks), shape.threads,
                    shape.blocks};
 }
@@ -215,28 +288,27 @@ void note_failure(const char *format, ...) {
 
 // The next fiber that is ready, by the schedule; NULL when all wait or are done.
 fiber *choose() {
-    std::vector<unsigned> ready;
-    const unsigned count = static_cast<unsigned>(m.fibers.size());
-    if (m.settings.schedule == EMULATOR_SCHEDULE_RANDOM) {
-        for (unsigned i = 0; i < count; i++) {
-            if (m.fibers[i].now == state::ready) {
-                ready.push_back(i);
-            }
-        }
-        return ready.empty() ? nullptr
-                             : &m.fibers[ready[draw(static_cast<uint32_t>(ready.size()))]];
+    unsigned at = m.ready.first(0);
+    if (at == most_threads) {
+        return nullptr;
     }
-    for (unsigned i = 0; i < count; i++) {
-        const unsigned at = m.settings.schedule == EMULATOR_SCHEDULE_ASCENDING ? i
-                            : m.settings.schedule == EMULATOR_SCHEDULE_DESCENDING
-                                ? count - 1 - i
-                                : (m.last + 1 + i) % count;
-        if (m.fibers[at].now == state::ready) {
-            m.last = at;
-            return &m.fibers[at];
+    switch (m.settings.schedule) {
+    case EMULATOR_SCHEDULE_ASCENDING:
+        break;
+    case EMULATOR_SCHEDULE_DESCENDING:
+        at = m.ready.last();
+        break;
+    case EMULATOR_SCHEDULE_ROUND:
+        if (m.last + 1 < most_threads && m.ready.first(m.last + 1) != most_threads) {
+            at = m.ready.first(m.last + 1);
         }
+        break;
+    case EMULATOR_SCHEDULE_RANDOM:
+        at = m.ready.ranked(draw(m.ready.count()));
+        break;
     }
-    return nullptr;
+    m.last = at;
+    return &m.fibers[at];
 }
 
 // Opens the barrier when every thread of the block waits at the same one. False when nothing can go
@@ -244,7 +316,8 @@ fiber *choose() {
 bool open_barrier() {
     size_t waiting = 0, done = 0;
     const fiber *first = nullptr, *stray = nullptr;
-    for (const fiber &each : m.fibers) {
+    for (unsigned i = 0; i < m.threads; i++) {
+        const fiber &each = m.fibers[i];
         done += each.now == state::done ? 1 : 0;
         if (each.now == state::at_barrier) {
             waiting++;
@@ -255,12 +328,12 @@ bool open_barrier() {
     if (stray != nullptr) {
         note_failure("thread %u waits at the barrier %s, thread %u at %s", first->index,
                      first->site, stray->index, stray->site);
-    } else if (waiting != m.fibers.size()) {
+    } else if (waiting != m.threads) {
         note_failure("%zu threads wait at barriers, %zu in warp collectives, %zu have ended",
-                     waiting, m.fibers.size() - waiting - done, done);
+                     waiting, m.threads - waiting - done, done);
     } else {
-        for (fiber &each : m.fibers) {
-            each.now = state::ready;
+        for (unsigned i = 0; i < m.threads; i++) {
+            set_state(m.fibers[i], state::ready);
         }
     }
     return !m.stopped;
@@ -268,7 +341,11 @@ bool open_barrier() {
 
 void run_block(const emulator::shape &shape, uint64_t block) {
     const unsigned threads = static_cast<unsigned>(volume(shape.threads));
-    m.fibers.resize(threads);
+    m.threads = threads;
+    m.ready.clear();
+    if (m.fibers.size() < threads) {
+        m.fibers.resize(threads);
+    }
     m.warps.assign((threads + lanes - 1) / lanes, warp());
     m.arrays.clear();
     m.shared_used = shape.shared_bytes;
@@ -282,7 +359,7 @@ void run_block(const emulator::shape &shape, uint64_t block) {
         fiber *next = choose();
         if (next != nullptr) {
             resume(*next);
-        } else if (std::all_of(m.fibers.begin(), m.fibers.end(),
+        } else if (std::all_of(m.fibers.begin(), m.fibers.begin() + threads,
                                [](const fiber &f) { return f.now == state::done; })) {
             return;
         } else if (!open_barrier()) {
@@ -305,9 +382,10 @@ std::vector<uint64_t> block_order(uint64_t blocks) {
 // What a device takes: the limits of compute capability 8.0 and later.
 bool launchable(const emulator::shape &shape, size_t dynamic_limit) {
     const uint64_t threads = volume(shape.threads);
-    return volume(shape.blocks) > 0 && threads > 0 && threads <= 1024 && threads % lanes == 0 &&
-           shape.threads.z <= 64 && shape.blocks.x <= 0x7fffffffU && shape.blocks.y <= 65535 &&
-           shape.blocks.z <= 65535 && shape.shared_bytes <= dynamic_limit;
+    return volume(shape.blocks) > 0 && threads > 0 && threads <= most_threads &&
+           threads % lanes == 0 && shape.threads.z <= 64 && shape.blocks.x <= 0x7fffffffU &&
+           shape.blocks.y <= 65535 && shape.blocks.z <= 65535 &&
+           shape.shared_bytes <= dynamic_limit;
 }
 
 } // namespace
@@ -429,14 +507,16 @@ void *shared_dynamic() {
 void barrier(const char *site) {
     const char *name = std::strrchr(site, '/');
     name = name != nullptr ? name + 1 : site;
-    if (std::find(m.barriers.begin(), m.barriers.end(), name) == m.barriers.end()) {
+    if (site != m.last_site &&
+        std::find(m.barriers.begin(), m.barriers.end(), name) == m.barriers.end()) {
         m.barriers.emplace_back(name);
     }
+    m.last_site = site;
     if (m.settings.ignored_barrier != nullptr &&
         std::strcmp(name, m.settings.ignored_barrier) == 0) {
         return;
     }
-    m.running->now = state::at_barrier;
+    set_state(*m.running, state::at_barrier);
     m.running->site = site;
     leave();
 }
@@ -450,7 +530,8 @@ void exchange(uint64_t (&out)[32], uint32_t mask, uint64_t mine, const char *sit
     }
     for (unsigned i = index * lanes; i < (index + 1) * lanes; i++) {
         const fiber &other = m.fibers[i];
-        if (other.now == state::in_collective && std::strcmp(other.site, site) != 0) {
+        if (other.now == state::in_collective && other.site != site &&
+            std::strcmp(other.site, site) != 0) {
             fail("thread %u is at %s, thread %u of its warp at %s", self->index, site, i,
                  other.site);
         }
@@ -462,10 +543,10 @@ void exchange(uint64_t (&out)[32], uint32_t mask, uint64_t mine, const char *sit
         all.arrived = 0;
         all.set = 1 - set;
         for (unsigned i = index * lanes; i < (index + 1) * lanes; i++) {
-            m.fibers[i].now = state::ready;
+            set_state(m.fibers[i], state::ready);
         }
     } else {
-        self->now = state::in_collective;
+        set_state(*self, state::in_collective);
         self->site = site;
         leave();
     }
