@@ -270,7 +270,6 @@ Test(code_histogram, walks_in_order_of_value) {
         tare_code_bin bin;
         double before = magnitude ? 0.0 : -INFINITY;
         uint64_t sum = 0;
-        size_t bins = 0;
         tare_code_walk_init(&walk, &span);
         while (tare_code_walk_next(&bin, &walk)) {
             cr_assert_geq(bin.low, before);
@@ -278,10 +277,8 @@ Test(code_histogram, walks_in_order_of_value) {
             cr_assert_gt(bin.count, 0);
             before = bin.high;
             sum += bin.count;
-            bins++;
         }
         cr_assert_eq(sum, 9000);
-        cr_assert_eq(bins, tare_code_span_bins(&span));
     }
     release(&it);
     free(values);
@@ -331,8 +328,11 @@ Test(code_histogram, quantiles_are_within_a_bin) {
 Test(code_histogram, nothing_has_no_quantile) {
     owned it = make();
     const tare_code_span span = {.histogram = &it.histogram, .min = -INFINITY, .max = INFINITY};
+    tare_code_walk walk;
+    tare_code_bin bin;
     cr_assert(isnan(tare_code_span_quantile(&span, 0.5)));
-    cr_assert_eq(tare_code_span_bins(&span), 0);
+    tare_code_walk_init(&walk, &span);
+    cr_assert_not(tare_code_walk_next(&bin, &walk));
     release(&it);
 }
 

@@ -133,9 +133,6 @@ bool tare_code_walk_next(tare_code_bin *bin, tare_code_walk *walk);
 /** The count at a position of a walk; 0 where there is no bin, and for zeros. */
 uint64_t tare_code_count_at(const tare_code_span *span, int64_t position);
 
-/** Number of bins that are not empty. */
-size_t tare_code_span_bins(const tare_code_span *span);
-
 /** Values that lie evenly in [low, high], or are all the same. */
 typedef struct tare_code_piece {
     double low, high, count;

@@ -83,17 +83,6 @@ bool tare_code_walk_next(tare_code_bin *bin, tare_code_walk *walk) {
     return false;
 }
 
-size_t tare_code_span_bins(const tare_code_span *span) {
-    tare_code_walk walk;
-    tare_code_bin bin;
-    size_t count = 0;
-    tare_code_walk_init(&walk, span);
-    while (tare_code_walk_next(&bin, &walk)) {
-        count++;
-    }
-    return count;
-}
-
 /* The value of order statistic `index` (from 0) when it lies in this bin, which `below` values
  * precede. */
 static double order_value(const tare_code_bin *bin, double index, double below) {

@@ -108,14 +108,26 @@ static tare_status read_inputs(reading *r, tare_error *err) {
     return TARE_OK;
 }
 
-static tare_status read_identity(reading *r, tare_error *err) {
+/* There is one way to write what was collected: with "ranges", in order, nothing twice. */
+static tare_status read_fields(reading *r, tare_error *err) {
+    char expected[TARE_COLLECT_TEXT_BYTES];
     const char *fields = NULL;
+
+    TARE_TRY(tare_safetensors_text(&fields, r->in, "fields", err));
+    TARE_TRY(tare_collect_parse(&r->collect, fields, ' ', err));
+    if (strcmp(fields, tare_collect_text(expected, r->collect)) != 0) {
+        return tare_fail(err, TARE_INVALID_ARGUMENT, "its fields are '%s', expected '%s'", fields,
+                         expected);
+    }
+    return TARE_OK;
+}
+
+static tare_status read_identity(reading *r, tare_error *err) {
     TARE_TRY(read_text(&r->out->identity.model, r, "model", err));
     TARE_TRY(read_text(&r->out->identity.preprocess, r, "preprocess", err));
     TARE_TRY(read_text(&r->out->identity.precision, r, "precision", err));
     TARE_TRY(read_text(&r->out->tool, r, "tool", err));
-    TARE_TRY(tare_safetensors_text(&fields, r->in, "fields", err));
-    TARE_TRY(tare_collect_parse(&r->collect, fields, ' ', err));
+    TARE_TRY(read_fields(r, err));
     if (tare_sample_uses_quantile(r->collect)) {
         const char *quantile = NULL;
         char *end = NULL;
