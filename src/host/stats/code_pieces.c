@@ -45,7 +45,8 @@ static bool repeats(const tare_code_span *span, const tare_code_bin *bin) {
 
 /* Whether a piece from `low` to `high` is narrow enough for values on one side of zero. */
 static bool close(double low, double high) {
-    return high - low <= CLOSE * fmin(fabs(low), fabs(high)) && (low > 0.0) == (high > 0.0);
+    const double a = fabs(low), b = fabs(high);
+    return high - low <= CLOSE * (a < b ? a : b) && (low > 0.0) == (high > 0.0);
 }
 
 size_t tare_code_pieces(tare_code_piece *out, const tare_code_span *span) {

@@ -41,6 +41,15 @@ static uint64_t count_at(const tare_code_span *span, int64_t position) {
                             : 0);
 }
 
+/* As fmin() and fmax() of numbers, which are calls because of what is none. */
+static double lesser(double a, double b) {
+    return a < b ? a : b;
+}
+
+static double greater(double a, double b) {
+    return a > b ? a : b;
+}
+
 static void set_edges(tare_code_bin *bin, const tare_code_span *span, int64_t position) {
     double low, high;
     if (position == 0) {
@@ -51,8 +60,8 @@ static void set_edges(tare_code_bin *bin, const tare_code_span *span, int64_t po
                     span->histogram->top);
     bin->low = position < 0 ? -high : low;
     bin->high = position < 0 ? -low : high;
-    bin->low = fmin(fmax(bin->low, span->min), span->max);
-    bin->high = fmax(fmin(bin->high, span->max), bin->low);
+    bin->low = lesser(greater(bin->low, span->min), span->max);
+    bin->high = greater(lesser(bin->high, span->max), bin->low);
 }
 
 uint64_t tare_code_count_at(const tare_code_span *span, int64_t position) {

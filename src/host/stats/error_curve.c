@@ -5,37 +5,47 @@
 #include <math.h>
 
 #define LAST_CODE 255
+/* Terms that are computed at a time, before they are summed up. */
+#define BLOCK     ((size_t)256)
+
+/* The arrays of a curve while it is made. */
+enum { LOW, HIGH, COUNT, DENSITY, REPEATED, MOMENTS, SUMS = MOMENTS + 3, ARRAYS };
 
 static tare_status allocate(tare_error_curve *out, double **arrays, tare_arena *arena, size_t count,
                             tare_error *err) {
     const size_t most = count + 1;
     *out = (tare_error_curve){0};
-    for (size_t i = 0; i < 7; i++) {
+    for (size_t i = 0; i < ARRAYS; i++) {
         arrays[i] = tare_arena_array(arena, most, sizeof(double));
         if (arrays[i] == NULL) {
             return tare_fail_memory(err, most * sizeof(double), "an error curve");
         }
     }
-    out->low = arrays[0];
-    out->high = arrays[1];
-    out->count = arrays[2];
+    out->low = arrays[LOW];
+    out->high = arrays[HIGH];
+    out->count = arrays[COUNT];
+    out->density = arrays[DENSITY];
+    out->repeated = arrays[REPEATED];
     for (size_t k = 0; k < 3; k++) {
-        out->moments[k] = arrays[3 + k];
+        out->moments[k] = arrays[MOMENTS + k];
     }
-    out->sums = arrays[6];
+    out->sums = arrays[SUMS];
     return TARE_OK;
 }
 
 static void append(tare_error_curve *out, double **arrays, const tare_code_piece *piece) {
     const double middle = 0.5 * (piece->low + piece->high), width = piece->high - piece->low;
     const double count = piece->count;
+    const double power[3] = {1.0, middle, middle * middle + width * width / 12.0};
     const size_t i = out->bins;
-    arrays[0][i] = piece->low;
-    arrays[1][i] = piece->high;
-    arrays[2][i] = count;
-    arrays[3][i + 1] = arrays[3][i] + count;
-    arrays[4][i + 1] = arrays[4][i] + count * middle;
-    arrays[5][i + 1] = arrays[5][i] + count * (middle * middle + width * width / 12.0);
+    arrays[LOW][i] = piece->low;
+    arrays[HIGH][i] = piece->high;
+    arrays[COUNT][i] = count;
+    arrays[DENSITY][i] = width > 0.0 ? count / width : 0.0;
+    arrays[REPEATED][i] = width > 0.0 ? 0.0 : count;
+    for (size_t k = 0; k < 3; k++) {
+        arrays[MOMENTS + k][i + 1] = arrays[MOMENTS + k][i] + count * power[k];
+    }
     out->total += count;
     out->bins++;
 }
@@ -45,7 +55,7 @@ tare_status tare_error_curve_init(tare_error_curve *out, tare_arena *arena,
     const tare_code_span span = tare_statistics_span(in, false);
     const size_t count = tare_code_pieces(NULL, &span);
     tare_code_piece *pieces = tare_arena_array(arena, count, sizeof *pieces);
-    double *arrays[7];
+    double *arrays[ARRAYS];
 
     if (pieces == NULL) {
         return tare_fail_memory(err, count * sizeof *pieces, "an error curve");
@@ -87,7 +97,7 @@ static double nearest(double u) {
  * on the way and a cube for the rest. */
 static double rounding_integral(double u) {
     const double integer = nearest(u), rest = u - integer;
-    return integer / 12.0 + rest * rest * rest / 3.0;
+    return integer * (1.0 / 12.0) + rest * rest * rest * (1.0 / 3.0);
 }
 
 /* The mean squared distance to the nearest multiple of `scale` of values spread over [low, high].
@@ -100,11 +110,29 @@ static double mean_rounding(double low, double high, double scale) {
     return scale * scale * (a - nearest(a)) * (a - nearest(a));
 }
 
+/* What rounding costs the values of bins first <= i < first + count. No division and no branch:
+ * this is where the search for a scale spends its time. */
+static void rounding_terms(double *terms, const tare_error_curve *curve, size_t first, size_t count,
+                           double scale) {
+    const double inverse = 1.0 / scale, square = scale * scale, cube = square * scale;
+    const double *low = curve->low + first, *high = curve->high + first;
+    const double *density = curve->density + first, *repeated = curve->repeated + first;
+    for (size_t i = 0; i < count; i++) {
+        const double a = low[i] * inverse, b = high[i] * inverse, rest = a - nearest(a);
+        terms[i] = cube * density[i] * (rounding_integral(b) - rounding_integral(a)) +
+                   square * repeated[i] * rest * rest;
+    }
+}
+
 void tare_error_curve_rounding(double *sums, const tare_error_curve *curve, double scale) {
+    double terms[BLOCK];
     sums[0] = 0.0;
-    for (size_t i = 0; i < curve->bins; i++) {
-        sums[i + 1] =
-            sums[i] + curve->count[i] * mean_rounding(curve->low[i], curve->high[i], scale);
+    for (size_t first = 0; first < curve->bins; first += BLOCK) {
+        const size_t left = curve->bins - first, count = left < BLOCK ? left : BLOCK;
+        rounding_terms(terms, curve, first, count, scale);
+        for (size_t i = 0; i < count; i++) {
+            sums[first + i + 1] = sums[first + i] + terms[i];
+        }
     }
 }
 

@@ -25,6 +25,8 @@ typedef struct tare_error_curve {
     double total;             /**< number of values */
     const double *low, *high; /**< edges */
     const double *count;
+    const double *density;    /**< count per width; 0 where the width is */
+    const double *repeated;   /**< count where the width is 0, else 0 */
     const double *moments[3]; /**< bins + 1 sums of x^0, x^1, x^2 over the bins before this one */
     double *sums;             /**< bins + 1 numbers of working memory */
 } tare_error_curve;
