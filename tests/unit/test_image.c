@@ -43,6 +43,27 @@ static encoded make_png(void) {
     return out;
 }
 
+/* All zero. */
+static encoded make_png_of(int color, int depth) {
+    static unsigned char row[WIDTH * 8];
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+    png_infop info = png_create_info_struct(png);
+    encoded out = {0};
+    FILE *file = open_memstream((char **)&out.data, &out.bytes);
+
+    png_init_io(png, file);
+    png_set_IHDR(png, info, WIDTH, HEIGHT, depth, color, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(png, info);
+    for (size_t y = 0; y < HEIGHT; y++) {
+        png_write_row(png, row);
+    }
+    png_write_end(png, NULL);
+    png_destroy_write_struct(&png, &info);
+    cr_assert_eq(fclose(file), 0);
+    return out;
+}
+
 static encoded make_webp(void) {
     unsigned char rgb[WIDTH * HEIGHT * 3];
     uint8_t *data = NULL;
@@ -199,7 +220,46 @@ Test(image, headers_tell_what_decoding_takes) {
     cr_assert_eq(progressive.decoder_bytes - plain.decoder_bytes, 17 * 128);
     cr_assert_eq(webp.decoder_bytes, 4 * WIDTH * HEIGHT);
     cr_assert_eq(bmp.decoder_bytes, 0);
-    cr_assert_eq(measured(make_png()).width, WIDTH);
+}
+
+/* Rows that are not RGB as they come are kept until the last one, 16-bit colour as 8 bits; besides
+ * two rows and 64 KiB. */
+Test(image, png_headers_tell_what_decoding_takes) {
+    static const struct {
+        int color, depth;
+        size_t stored, kept; /* bits a pixel */
+    } cases[] = {{PNG_COLOR_TYPE_RGB, 8, 24, 0},        {PNG_COLOR_TYPE_RGB, 16, 48, 0},
+                 {PNG_COLOR_TYPE_RGB_ALPHA, 8, 32, 32}, {PNG_COLOR_TYPE_RGB_ALPHA, 16, 64, 32},
+                 {PNG_COLOR_TYPE_GRAY, 1, 1, 8},        {PNG_COLOR_TYPE_GRAY, 16, 16, 16}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const encoded file = make_png_of(cases[i].color, cases[i].depth);
+        const size_t row = (cases[i].stored * WIDTH + 7) / 8;
+        cr_assert_eq(measured(file).decoder_bytes, cases[i].kept / 8 * WIDTH * HEIGHT +
+                                                       HEIGHT * sizeof(void *) + 2 * row +
+                                                       ((size_t)1 << 16));
+    }
+}
+
+static encoded make_lossy_webp(bool alpha) {
+    unsigned char pixels[WIDTH * HEIGHT * 4];
+    uint8_t *data = NULL;
+    encoded out;
+
+    for (size_t i = 0; i < sizeof pixels; i++) {
+        pixels[i] = (unsigned char)(alpha || i % 4 != 3 ? i * 7 % 256 : 255);
+    }
+    out.bytes = WebPEncodeRGBA(pixels, WIDTH, HEIGHT, WIDTH * 4, 50.0F, &data);
+    cr_assert_gt(out.bytes, 0);
+    out.data = malloc(out.bytes);
+    memcpy(out.data, data, out.bytes);
+    WebPFree(data);
+    return out;
+}
+
+Test(image, webp_headers_tell_what_decoding_takes) {
+    cr_assert_eq(measured(make_lossy_webp(false)).decoder_bytes, 256 * WIDTH);
+    cr_assert_eq(measured(make_lossy_webp(true)).decoder_bytes, 256 * WIDTH + 5 * WIDTH * HEIGHT);
 }
 
 typedef struct gathered {

@@ -138,13 +138,16 @@ static bool is_direct(const png_state *state) {
     return png_get_color_type(state->png, state->info) == PNG_COLOR_TYPE_RGB;
 }
 
-/* As read_pixels() takes it, with a row and a window of zlib's for libpng. */
+/* As read_pixels() takes it, with two rows and a window of zlib's for libpng. */
 static size_t decoder_bytes(const png_state *state) {
     const size_t width = state->image->width, height = state->image->height;
-    const size_t raw = png_get_rowbytes(state->png, state->info);
-    const size_t row = raw > width ? raw : width; /* less than a byte a pixel is unpacked */
+    const size_t stored = png_get_rowbytes(state->png, state->info);
+    const bool stripped = png_get_bit_depth(state->png, state->info) == 16 &&
+                          png_get_color_type(state->png, state->info) != PNG_COLOR_TYPE_GRAY;
+    const size_t row = stripped ? stored / 2 : stored;
+    const size_t unpacked = row > width ? row : width; /* at least a byte a pixel */
 
-    return (is_direct(state) ? 0 : row * height) + height * sizeof(void *) + 2 * row +
+    return (is_direct(state) ? 0 : unpacked * height) + height * sizeof(void *) + 2 * stored +
            ((size_t)1 << 16);
 }
 

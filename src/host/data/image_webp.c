@@ -78,6 +78,17 @@ done:
     return status;
 }
 
+/* An animation is composed on two canvases of 4 bytes a pixel, and its frames are decoded besides.
+ * A lossless image is decoded to 4 bytes a pixel, as is the alpha plane of a lossy one, whose
+ * pixels take only some rows. */
+static size_t decoder_bytes(const WebPBitstreamFeatures *features) {
+    const size_t width = (size_t)features->width, pixels = width * (size_t)features->height;
+    const bool lossy = features->format == 1, alpha = features->has_alpha != 0;
+
+    return (features->has_animation ? 8 * pixels : 0) +
+           (lossy ? (alpha ? 5 * pixels : 0) + 256 * width : 4 * pixels);
+}
+
 static tare_status webp_decode(tare_image *image, const tare_image_file *file, bool header_only,
                                tare_error *err) {
     WebPBitstreamFeatures features;
@@ -90,10 +101,7 @@ static tare_status webp_decode(tare_image *image, const tare_image_file *file, b
         return tare_fail(err, TARE_INVALID_ARGUMENT, "the image has no pixels");
     }
     TARE_TRY(tare_image_resize(image, (size_t)features.width, (size_t)features.height, err));
-    /* An animation is composed on two canvases of 4 bytes a pixel, a lossless image is decoded to
-     * one; a lossy one takes some rows. */
-    image->decoder_bytes = image->width * (features.has_animation ? 8 : 4) *
-                           (features.format == 1 && !features.has_animation ? 64 : image->height);
+    image->decoder_bytes = decoder_bytes(&features);
     if (header_only) {
         return TARE_OK;
     }

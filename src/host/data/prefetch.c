@@ -11,7 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/turns.h"
+
 #define MAX_THREADS 256
+_Static_assert(TARE_TURNS_MAX >= MAX_THREADS, "each thread may have to wait");
+
+/* What a thread may keep between two samples. More is got from the system again, whichever sample
+ * needed it. */
+#define KEPT_BYTES ((size_t)1 << 19)
 
 /** What became of a position that is not delivered yet. */
 typedef struct entry {
@@ -27,8 +34,8 @@ struct tare_prefetch {
     pthread_mutex_t lock;
     pthread_cond_t work;  /**< a sample became free, or stop */
     pthread_cond_t ready; /**< the next position finished, or stop */
-    pthread_cond_t room;  /**< memory became free, or stop */
-    size_t extra;         /**< what threads hold of options.room.extra */
+    pthread_cond_t turn;  /**< others may try to take memory, or stop */
+    tare_turns turns;     /**< of options.room.extra */
     pthread_t threads[MAX_THREADS];
     size_t started;
     tare_sample *samples; /**< options.slots of them */
@@ -82,39 +89,82 @@ static size_t working_bytes(const tare_samples *dataset, const tare_prefetch_opt
     return tare_samples_measure(&bytes, dataset, index, NULL) == TARE_OK ? bytes : 0;
 }
 
-static tare_prefetch_room room_for(const tare_prefetch_options *options, size_t most, double sum,
-                                   double squares) {
-    const double count = options->count == 0 ? 1.0 : (double)options->count, mean = sum / count;
-    const double variance = squares / count - mean * mean;
-    const size_t share = (size_t)mean, excess = most - share;
-    const size_t spread = options->threads * (size_t)sqrt(variance > 0.0 ? variance : 0.0);
+static size_t busy_threads(const tare_prefetch_options *options) {
+    return options->threads < options->count ? options->threads : options->count;
+}
 
-    return (tare_prefetch_room){share, excess > spread ? excess : spread};
+/** Working memory that the samples take, one by one. */
+typedef struct demand {
+    size_t *working;
+    size_t most;
+    double sum;
+} demand;
+
+static tare_status measure_all(demand *out, const tare_samples *dataset,
+                               const tare_prefetch_options *options, tare_error *err) {
+    *out = (demand){.working = calloc(options->count + 1, sizeof(size_t))};
+    if (out->working == NULL) {
+        return tare_fail_memory(err, options->count * sizeof(size_t), "the sizes of samples");
+    }
+    for (size_t i = 0; i < options->count; i++) {
+        const size_t working = working_bytes(dataset, options, i);
+        out->working[i] = working;
+        out->most = working > out->most ? working : out->most;
+        out->sum += (double)working;
+    }
+    return TARE_OK;
+}
+
+/* Samples of one kind differ by so much, compared with their average, without being large. */
+#define USUAL 1.25
+/* How much more than on average may be wanted before anybody waits. */
+#define HEADROOM 2.0
+
+/*
+ * A share for each thread, and room for a number of the largest samples. If nobody waited, what a
+ * thread holds beyond its share would be, averaged over time, the excess of a sample weighted with
+ * the time that loading it takes, which goes with its size.
+ */
+static tare_prefetch_room room_for(const demand *of, const tare_prefetch_options *options) {
+    const size_t threads = busy_threads(options);
+    const double mean = options->count == 0 ? 0.0 : of->sum / (double)options->count;
+    const double usual = mean * USUAL;
+    const size_t share = usual < (double)of->most ? (size_t)usual : of->most;
+    const size_t excess = of->most - share;
+    double weighted = 0.0, large;
+
+    for (size_t i = 0; i < options->count; i++) {
+        const double working = (double)of->working[i];
+        weighted += of->working[i] > share ? working * (double)(of->working[i] - share) : 0.0;
+    }
+    large = excess == 0 ? 0.0
+                        : ceil(HEADROOM * (double)threads * weighted / of->sum / (double)excess);
+    if (large >= (double)threads) {
+        return (tare_prefetch_room){of->most, 0};
+    }
+    return (tare_prefetch_room){share, (size_t)large * excess};
 }
 
 tare_status tare_prefetch_measure(size_t *bytes, tare_prefetch_options *options,
                                   const tare_samples *dataset, tare_error *err) {
     const tare_source_info *info = tare_samples_info(dataset);
-    size_t most = 0, sample = info->sample_bytes;
-    double sum = 0.0, squares = 0.0;
+    size_t sample = info->sample_bytes, of_thread;
+    demand all;
 
     TARE_TRY(check_options(dataset, options, err));
-    for (size_t i = 0; i < options->count; i++) {
-        const size_t working = working_bytes(dataset, options, i);
-        most = working > most ? working : most;
-        sum += (double)working;
-        squares += (double)working * (double)working;
-    }
-    options->room = room_for(options, most, sum, squares);
-    /* A size that follows the image: float32 per decoded byte bounds it, and the working memory
-     * holds those bytes. */
-    sample = sample == 0 ? most * sizeof(float) : sample;
+    TARE_TRY(measure_all(&all, dataset, options, err));
+    options->room = room_for(&all, options);
+    free(all.working);
+    /* A size that follows the image: float32 for each decoded byte bounds it, and the working
+     * memory of a whole image holds those bytes, that of one that goes by rows its result. */
+    sample = sample == 0 ? all.most * sizeof(float) : sample;
     sample = options->keep_pixels ? sample / sizeof(float) : sample;
     if (sample != 0 && options->slots > (SIZE_MAX / 2) / sample) {
         return tare_fail_memory(err, SIZE_MAX, "samples loaded ahead");
     }
-    *bytes = options->slots * sample + options->threads * options->room.share +
-             options->room.extra + info->resident_bytes;
+    of_thread = options->room.share + (all.most < KEPT_BYTES ? all.most : KEPT_BYTES);
+    *bytes = options->slots * sample + busy_threads(options) * of_thread + options->room.extra +
+             info->resident_bytes;
     return TARE_OK;
 }
 
@@ -140,29 +190,28 @@ static size_t extra_bytes(const tare_prefetch *prefetch, size_t position) {
     if (room->extra > 0) {
         working = working_bytes(prefetch->dataset, &prefetch->options, position);
     }
-    if (working <= room->share) {
-        return 0;
-    }
-    /* A file may have grown since it was measured. */
-    return working - room->share < room->extra ? working - room->share : room->extra;
+    return working > room->share ? working - room->share : 0;
 }
 
-/* Under the lock. Ends, since those who hold memory need nothing else; false when there is nothing
- * left to do. */
-static bool take_room(tare_prefetch *prefetch, size_t extra) {
-    while (!prefetch->stop && !prefetch->failed && extra > 0 &&
-           prefetch->extra + extra > prefetch->options.room.extra) {
-        (void)pthread_cond_wait(&prefetch->room, &prefetch->lock);
+/* Under the lock. Comes to an end, since those who hold memory wait for nothing. False when there
+ * is nothing left to do. */
+static bool take_room(tare_prefetch *prefetch, size_t position, size_t extra) {
+    while (extra > 0 && !prefetch->stop && !prefetch->failed &&
+           !tare_turns_take(&prefetch->turns, position, extra)) {
+        (void)pthread_cond_wait(&prefetch->turn, &prefetch->lock);
     }
-    prefetch->extra += extra;
+    if (extra > 0) {
+        /* Who is next in turn may fit as well. */
+        (void)pthread_cond_broadcast(&prefetch->turn);
+    }
     return !prefetch->stop && !prefetch->failed;
 }
 
 /* Under the lock. */
 static void give_room(tare_prefetch *prefetch, size_t extra) {
-    prefetch->extra -= extra;
     if (extra > 0) {
-        (void)pthread_cond_broadcast(&prefetch->room);
+        tare_turns_give(&prefetch->turns, extra);
+        (void)pthread_cond_broadcast(&prefetch->turn);
     }
 }
 
@@ -172,7 +221,7 @@ static void load_into(entry *result, tare_prefetch *prefetch, size_t position, t
     result->status =
         tare_samples_load(sample, prefetch->dataset, sample_index(&prefetch->options, position),
                           scratch, &result->error);
-    tare_preprocess_scratch_trim(scratch, prefetch->options.room.share);
+    tare_preprocess_scratch_trim(scratch, KEPT_BYTES);
 }
 
 static void *loader(void *data) {
@@ -188,7 +237,7 @@ static void *loader(void *data) {
         (void)pthread_mutex_unlock(&prefetch->lock);
         extra = extra_bytes(prefetch, position);
         (void)pthread_mutex_lock(&prefetch->lock);
-        if (!take_room(prefetch, extra)) {
+        if (!take_room(prefetch, position, extra)) {
             break;
         }
         (void)pthread_mutex_unlock(&prefetch->lock);
@@ -255,7 +304,7 @@ static tare_status deliver(tare_prefetch *prefetch, tare_sample **sample, size_t
         from->status = status;
         prefetch->failed = true;
         (void)pthread_cond_broadcast(&prefetch->work);
-        (void)pthread_cond_broadcast(&prefetch->room);
+        (void)pthread_cond_broadcast(&prefetch->turn);
         (void)pthread_cond_broadcast(&prefetch->ready);
         return tare_fail(err, status, "%s", from->error.text);
     }
@@ -345,11 +394,12 @@ tare_status tare_prefetch_open(tare_prefetch **out, const tare_samples *dataset,
     }
     prefetch->dataset = dataset;
     prefetch->options = *options;
+    prefetch->turns.limit = options->room.extra;
     /* With default attributes these cannot fail on any POSIX system that Tare runs on. */
     (void)pthread_mutex_init(&prefetch->lock, NULL);
     (void)pthread_cond_init(&prefetch->work, NULL);
     (void)pthread_cond_init(&prefetch->ready, NULL);
-    (void)pthread_cond_init(&prefetch->room, NULL);
+    (void)pthread_cond_init(&prefetch->turn, NULL);
     TARE_TRY_DONE(status, allocate(prefetch, err));
     TARE_TRY_DONE(status, start_threads(prefetch, err));
     *out = prefetch;
@@ -366,7 +416,7 @@ void tare_prefetch_close(tare_prefetch *prefetch) {
     (void)pthread_mutex_lock(&prefetch->lock);
     prefetch->stop = true;
     (void)pthread_cond_broadcast(&prefetch->work);
-    (void)pthread_cond_broadcast(&prefetch->room);
+    (void)pthread_cond_broadcast(&prefetch->turn);
     (void)pthread_mutex_unlock(&prefetch->lock);
     for (size_t i = 0; i < prefetch->started; i++) {
         (void)pthread_join(prefetch->threads[i], NULL);
@@ -384,6 +434,6 @@ void tare_prefetch_close(tare_prefetch *prefetch) {
     (void)pthread_mutex_destroy(&prefetch->lock);
     (void)pthread_cond_destroy(&prefetch->work);
     (void)pthread_cond_destroy(&prefetch->ready);
-    (void)pthread_cond_destroy(&prefetch->room);
+    (void)pthread_cond_destroy(&prefetch->turn);
     free(prefetch);
 }

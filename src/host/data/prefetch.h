@@ -8,13 +8,13 @@
 /**
  * Working memory of the threads that load. Each may hold its share at any time; a sample that takes
  * more takes it out of `extra`, which all threads have in common, and waits until there is enough.
- * So large samples take turns, and how many of them happen to be loaded at a time does not decide
- * how much memory a run takes.
+ * So rare large samples take turns, and how many of them happen to be loaded at a time does not
+ * decide how much memory a run takes. There is room for twice as many large ones as threads would
+ * be busy with on average; so where they are much of the work, nobody waits.
  */
 typedef struct tare_prefetch_room {
-    size_t share; /**< what the samples take on average */
-    size_t extra; /**< what the largest one takes on top, or a standard deviation for each thread,
-                       so that they are seldom held up where samples differ much; 0: nobody waits */
+    size_t share; /**< a little more than samples take on average; where nobody waits, the most */
+    size_t extra; /**< beyond the shares; 0: nobody waits */
 } tare_prefetch_room;
 
 /** What is to be loaded, and how. Start from tare_prefetch_defaults(). */
@@ -37,8 +37,9 @@ typedef struct tare_prefetch tare_prefetch;
 
 /**
  * Reads the headers of the samples that are to be loaded: sets `options->room`, and `*bytes` to the
- * memory that a prefetch with these options then takes at most: slots and working memory of the
- * threads. A sample whose header cannot be read counts nothing: loading it will say why.
+ * memory that a prefetch with these options then takes at most, as far as headers can tell: slots
+ * and working memory of the threads. A sample whose header cannot be read counts nothing: loading
+ * it will say why.
  */
 TARE_MUST_CHECK tare_status tare_prefetch_measure(size_t *bytes, tare_prefetch_options *options,
                                                   const tare_samples *dataset, tare_error *err);

@@ -126,7 +126,7 @@ void tare_preprocess_scratch_release(tare_preprocess_scratch *scratch);
  * held is what the images at hand need, not what the largest one did in each thread. */
 void tare_preprocess_scratch_trim(tare_preprocess_scratch *scratch, size_t keep);
 
-/** Upper bound of the working memory that pixels of this size take, themselves included. */
+/** Upper bound of the working memory that tare_preprocess_run() takes for pixels of this size. */
 TARE_MUST_CHECK tare_status tare_preprocess_scratch_bytes(size_t *bytes,
                                                           const tare_preprocess *preprocess,
                                                           size_t width, size_t height,

@@ -121,8 +121,7 @@ tare_status tare_preprocess_scratch_bytes(size_t *bytes, const tare_preprocess *
 
     TARE_TRY(tare_preprocess_geometry(&geometry, preprocess, width, height, err));
     job = resize_job(preprocess, &geometry, width, height);
-    *bytes = 3 * pixels * (preprocess->exif_orientation ? 2 : 1) + (gray ? pixels : 0) +
-             resize_bytes(&job);
+    *bytes = (gray ? pixels : 0) + resize_bytes(&job);
     return TARE_OK;
 }
 
@@ -340,21 +339,25 @@ static int orientation_of(const tare_preprocess *preprocess, const tare_image_so
 
 tare_status tare_preprocess_file_bytes(size_t *bytes, const tare_preprocess *preprocess,
                                        const tare_image_source *file, tare_error *err) {
+    const int orientation = orientation_of(preprocess, file);
     tare_image image = {0};
-    tare_status status = TARE_OK;
+    tare_status status;
     row_way way;
 
     TARE_TRY(tare_image_measure(&image, file->data, file->bytes, file->path, err));
-    if (goes_by_rows(&way, &image, preprocess, orientation_of(preprocess, file))) {
-        *bytes = rows_bytes(&way, &image);
-    } else {
-        status = tare_preprocess_scratch_bytes(bytes, preprocess, image.width, image.height, err);
+    if (goes_by_rows(&way, &image, preprocess, orientation)) {
+        *bytes = rows_bytes(&way, &image) + image.decoder_bytes + file->bytes;
+        return TARE_OK;
     }
+    status = orientation < 5
+                 ? tare_preprocess_scratch_bytes(bytes, preprocess, image.width, image.height, err)
+                 : tare_preprocess_scratch_bytes(bytes, preprocess, image.height, image.width, err);
     if (status != TARE_OK) {
         tare_error_prepend(err, "image '%s': ", file->path);
         return status;
     }
-    *bytes += image.decoder_bytes + file->bytes;
+    *bytes += 3 * image.width * image.height * (orientation == 1 ? 1 : 2) + image.decoder_bytes +
+              file->bytes;
     return TARE_OK;
 }
 

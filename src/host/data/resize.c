@@ -39,13 +39,19 @@ static tare_resize_axis axis_y(const tare_resize *job) {
 
 size_t tare_resize_scratch_bytes(const tare_resize *job) {
     const tare_resize_axis x = axis_x(job), y = axis_y(job);
-    const size_t across = job->window_width * (job->in_height + 1);
-    const size_t down = job->window_height * job->in_width;
-    /* `area` keeps float32 between the passes. */
-    const size_t element = job->filter == TARE_FILTER_AREA ? sizeof(float) : 1;
+    const size_t row = job->window_width * job->channels;
+    size_t between = 0;
 
+    if (job->filter == TARE_FILTER_AREA) {
+        between = row * (job->in_height + 1) * sizeof(float);
+    } else if (tare_resize_takes_rows(job)) {
+        between = row * job->in_height;
+    } else if (job->filter != TARE_FILTER_NEAREST && job->in_width != job->out_width &&
+               job->in_height != job->out_height) {
+        between = job->window_height * job->in_width * job->channels;
+    }
     return tare_resize_taps_bytes(job->filter, &x) + tare_resize_taps_bytes(job->filter, &y) +
-           job->channels * element * (tare_resize_takes_rows(job) || across > down ? across : down);
+           between;
 }
 
 static unsigned char clip_fixed(int32_t sum) {
