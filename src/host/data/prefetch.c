@@ -116,7 +116,7 @@ static tare_status measure_all(demand *out, const tare_samples *dataset,
 }
 
 /* Samples of one kind differ by so much, compared with their average, without being large. */
-#define USUAL 1.25
+#define USUAL    1.25
 /* How much more than on average may be wanted before anybody waits. */
 #define HEADROOM 2.0
 
@@ -137,8 +137,8 @@ static tare_prefetch_room room_for(const demand *of, const tare_prefetch_options
         const double working = (double)of->working[i];
         weighted += of->working[i] > share ? working * (double)(of->working[i] - share) : 0.0;
     }
-    large = excess == 0 ? 0.0
-                        : ceil(HEADROOM * (double)threads * weighted / of->sum / (double)excess);
+    large =
+        excess == 0 ? 0.0 : ceil(HEADROOM * (double)threads * weighted / of->sum / (double)excess);
     if (large >= (double)threads) {
         return (tare_prefetch_room){of->most, 0};
     }
