@@ -136,10 +136,12 @@ uint64_t tare_code_count_at(const tare_code_span *span, int64_t position);
 /** Values that lie evenly in [low, high], or are all the same. */
 typedef struct tare_code_piece {
     double low, high, count;
+    bool apart; /**< one bin, whose values may all be the same */
 } tare_code_piece;
 
 /** Writes all values in pieces, in order of value, and returns how many pieces there are; out NULL:
- * only that. A piece is at most 0.4 to 0.8 % of its value wide; values that repeat stay apart. */
+ * only that. A piece is at most 0.4 to 0.8 % of its value wide; values that repeat stay apart, and
+ * where there are few values, all bins do. */
 size_t tare_code_pieces(tare_code_piece *out, const tare_code_span *span);
 
 /**

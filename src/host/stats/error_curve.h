@@ -29,6 +29,10 @@ typedef struct tare_error_curve {
     const double *repeated;   /**< count where the width is 0, else 0 */
     const double *moments[3]; /**< bins + 1 sums of x^0, x^1, x^2 over the bins before this one */
     double *sums;             /**< bins + 1 numbers of working memory */
+    const size_t *apart;      /**< the bins whose values may all be the same, but zeros */
+    size_t apart_count;
+    double chance; /**< relative standard deviation of the rounding error, from where in their steps
+                      the values happen to lie */
 } tare_error_curve;
 
 TARE_MUST_CHECK tare_status tare_error_curve_init(tare_error_curve *out, tare_arena *arena,
@@ -48,6 +52,10 @@ void tare_error_curve_rounding(double *sums, const tare_error_curve *curve, doub
 /** The sum of errors for a grid whose rounding sums are known: cheap for many zero points. */
 double tare_error_curve_window(const tare_error_curve *curve, const double *sums,
                                const tare_grid *grid);
+
+/** What rounding costs the bins apart that lie within the grid. This is what makes the error jump;
+ * the rest changes little from one scale to the next. */
+double tare_error_curve_jumping(const tare_error_curve *curve, const tare_grid *grid);
 
 /** The part of that sum that comes from clipping. It only grows when the scale shrinks. */
 double tare_error_curve_clipping(const tare_error_curve *curve, const tare_grid *grid);
