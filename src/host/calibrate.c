@@ -29,6 +29,7 @@ typedef struct calibrating {
     tare_feed feed;
     tare_state_identity identity;
     tare_state_file earlier; /* what is resumed */
+    const char *earlier_path;
     tare_calibration c;
     uint64_t kept; /* samples of earlier runs */
     tare_report *report;
@@ -106,6 +107,7 @@ static tare_status read_earlier(calibrating *k, const tare_state_spec *spec, tar
     if (!k->options->resume || !exists(path)) {
         return TARE_OK;
     }
+    k->earlier_path = path;
     TARE_TRY(tare_state_read(&k->earlier, path, err));
     status = tare_state_identity_check(&k->earlier.identity, &k->identity, err);
     if (status == TARE_OK) {
@@ -122,13 +124,14 @@ static tare_status read_earlier(calibrating *k, const tare_state_spec *spec, tar
 }
 
 /* Whether every sample of the earlier state is among those that were seen. */
-static tare_status check_all_seen(const tare_state *state, const bool *seen, tare_error *err) {
+static tare_status check_all_seen(const calibrating *k, const bool *seen, tare_error *err) {
+    const tare_state *state = k->earlier.state;
     for (uint64_t i = 0; i < tare_state_sample_count(state); i++) {
         if (!seen[i]) {
             return tare_fail(err, TARE_INVALID_ARGUMENT,
-                             "the state to resume has sample '%s', which is not in the data, or "
-                             "has changed",
-                             tare_state_sample_at(state, i).name);
+                             "'%s' has sample '%s', which is not among the %zu that this run is "
+                             "to take, has changed since, or is there twice",
+                             k->earlier_path, tare_state_sample_at(state, i).name, k->feed.count);
         }
     }
     return TARE_OK;
@@ -163,7 +166,7 @@ static tare_status leave_out_kept(calibrating *k, tare_error *err) {
             order[count++] = index;
         }
     }
-    status = check_all_seen(state, seen, err);
+    status = check_all_seen(k, seen, err);
     k->feed.order = order;
     k->feed.count = count;
 done:
@@ -180,7 +183,7 @@ static void save_checkpoint(void *user, const tare_state *state) {
     tare_error error = {TARE_OK, ""};
     k->identity.precision = tare_session_precision(&k->q.session);
     if (tare_state_write(k->partial, state, &k->identity, &error) != TARE_OK) {
-        tare_note(&k->options->run, "warning: no checkpoint: %s", error.text);
+        tare_warn(&k->options->run, "no checkpoint: %s", error.text);
     }
 }
 

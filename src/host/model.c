@@ -137,6 +137,7 @@ static void pass_line(const tare_run_options *options, tare_note_level level, co
     char line[1024];
     if (options != NULL && options->note != NULL) {
         (void)vsnprintf(line, sizeof line, fmt, args);
+        tare_flatten_control_characters(line);
         options->note(options->user, level, line);
     }
 }

@@ -197,16 +197,27 @@ static void account(tare_session *session, const tare_session_limits *limits) {
         .data = limits->fixed_bytes + (uint64_t)session->threads * limits->bytes_per_thread};
 }
 
+/* Bytes of this machine's memory that a run may plan with; no limit where it is not known. */
+static uint64_t usable_memory(void) {
+    const long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+    return pages < 1 || bytes < 1 ? UINT64_MAX : (uint64_t)pages / 8 * 7 * (uint64_t)bytes;
+}
+
+/* Without a limit, one thread is always tried; but many are not let run into the end of memory. */
 static tare_status plan_host(tare_session *session, const tare_session_limits *limits,
                              tare_error *err) {
     char need[TARE_BYTES_TEXT], allowed[TARE_BYTES_TEXT];
     const tare_plan_options options = {.watched = limits->watched,
                                        .threads_per_run = session->threads_per_run};
+    const uint64_t limit = limits->memory_bytes > 0 ? limits->memory_bytes : usable_memory();
 
     session->threads = limits->threads > 0 ? limits->threads : tare_processor_count();
     TARE_TRY(tare_plan_build(&session->plan, &session->graph, session->backend, &options, err));
     account(session, limits);
-    while (limits->memory_bytes > 0 && tare_session_bytes(session) > limits->memory_bytes) {
+    while (tare_session_bytes(session) > limit) {
+        if (session->threads == 1 && limits->memory_bytes == 0) {
+            break;
+        }
         if (session->threads == 1) {
             return tare_fail(err, TARE_OUT_OF_MEMORY,
                              "the run needs %s of memory with one thread, allowed are %s",

@@ -250,6 +250,68 @@ class BadData(program.Case):
         self.expect_error(2, ["model.onnx"], *arguments)
         self.assertEqual(self.model.read_bytes(), before)
 
+    def test_output_is_an_input(self):
+        """Nothing that a command reads is overwritten, nor one output by the other."""
+        array = self.folder / "data.npy"
+        np.save(array, networks.samples(2))
+        description = self.describe()
+        state = self.folder / "state.tare"
+        self.expect_done("calibrate", self.model, "--data", array, "-o", state, "-q")
+        (self.folder / "link.npy").symlink_to(array)
+        picture = self.photographs / "photo1.jpg"
+        report = self.folder / "report"
+        for arguments, read in (
+            (("calibrate", self.model, "--data", array, "-o", array), array),
+            (("calibrate", self.model, "--data", array, "-o", self.folder / "link.npy"), array),
+            (("calibrate", self.model, "--data", picture, "-p", "unit", "-o", picture), picture),
+            (("quantize", self.model, "--data", picture, "-p", description, "-o", description), description),
+            (("quantize", self.model, "--data", array, "-o", report, "--json", array), array),
+            (("quantize", self.model, "--data", array, "-o", report, "--json", self.model), self.model),
+            (("quantize", self.model, "--state", state, "-o", state), state),
+            (("run", self.model, "--input", array, "-o", array), array),
+            (("calibrate", self.model, "--data", array, "-o", report, "--json", report), array),
+            (("merge", state, "-o", report, "--json", report), state),
+            (("merge", state, "-o", report, "--json", state), state),
+        ):
+            with self.subTest(arguments=arguments):
+                before = read.read_bytes()
+                self.expect_error(2, [str(arguments[-1])], *arguments)
+                self.assertEqual(read.read_bytes(), before)
+
+    def test_output_is_no_file(self):
+        """A pipe or a device stays what it is, and so does a link: what it leads to is replaced."""
+        array = self.folder / "data.npy"
+        np.save(array, networks.samples(2))
+        pipe, link, nowhere = (self.folder / name for name in ("pipe", "link", "nowhere"))
+        os.mkfifo(pipe)
+        nowhere.symlink_to(self.folder / "missing")
+        calibrate = ("calibrate", self.model, "--data", array, "-o")
+        self.expect_error(1, ["pipe", "not a regular file"], *calibrate, pipe)
+        self.expect_error(1, ["nowhere", "link to nothing"], *calibrate, nowhere)
+        self.assertTrue(pipe.is_fifo() and nowhere.is_symlink())
+        target = self.folder / "target.tare"
+        target.write_text("old")
+        link.symlink_to("target.tare")
+        self.expect_done(*calibrate, link, "-q")
+        self.assertTrue(link.is_symlink())
+        self.expect_done("state", target, "-q")
+
+    def test_a_pipe_among_the_images(self):
+        os.mkfifo(self.photographs / "pipe.png")
+        self.refuse(["pipe.png", "not a regular file"], self.photographs, "--preprocess", self.describe())
+        result = self.expect_done(*self.quantize(self.photographs, "--skip-bad", "--preprocess", self.describe()))
+        self.assertIn("pipe.png", result.stderr)
+
+    def test_names_of_many_lines(self):
+        (self.photographs / "two\nlines\x1b[31m.png").write_bytes(b"x")
+        result = self.expect_done(*self.quantize(self.photographs, "--skip-bad", "--preprocess", self.describe()))
+        self.assertIn("'two lines [31m.png' is skipped", result.stderr)
+
+    def test_more_threads_than_there_is_work(self):
+        description = self.describe()
+        result = self.expect_done(*self.quantize(self.photographs, "-p", description, "--threads", 100000, "--device", "cpu"))
+        self.assertIn("with 4 threads", result.stderr)
+
     def test_output_on_a_full_disk(self):
         if not os.path.exists("/dev/full"):
             self.skipTest("there is no /dev/full")

@@ -303,7 +303,7 @@ class Small(program.Case):
         self.calibrate("a.tare")
         np.save(self.folder / "data.npy", self.data + 1)
         arguments = ("calibrate", self.model, "--data", self.folder / "data.npy", "-o", self.folder / "a.tare")
-        self.expect_error(1, ["sample '", "not in the data"], *arguments, "--resume")
+        self.expect_error(1, ["a.tare' has sample '", "not among the 12"], *arguments, "--resume")
 
     def test_damage(self):
         state = self.calibrate("s.tare", "--samples", 3)

@@ -6,9 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A message travels through terminals and JSON as one line, and file or node names in it may hold
- * anything. */
-static void flatten_control_characters(char *text) {
+void tare_flatten_control_characters(char *text) {
     for (; *text != '\0'; text++) {
         if ((unsigned char)*text < 0x20 || *text == 0x7f) {
             *text = ' ';
@@ -23,7 +21,7 @@ tare_status tare_fail(tare_error *err, tare_status code, const char *fmt, ...) {
         va_start(args, fmt);
         (void)vsnprintf(err->text, sizeof err->text, fmt, args);
         va_end(args);
-        flatten_control_characters(err->text);
+        tare_flatten_control_characters(err->text);
     }
     return code;
 }
@@ -54,7 +52,7 @@ void tare_error_prepend(tare_error *err, const char *fmt, ...) {
     memmove(err->text + length, err->text, keep);
     memcpy(err->text, place, length);
     err->text[length + keep] = '\0';
-    flatten_control_characters(err->text);
+    tare_flatten_control_characters(err->text);
 }
 
 tare_status tare_fail_memory(tare_error *err, size_t bytes, const char *what) {

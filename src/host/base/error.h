@@ -14,6 +14,9 @@
 /** Writes code and text (printf-style, cut at the capacity) into err and returns code. */
 TARE_PRINTF(3, 4) tare_status tare_fail(tare_error *err, tare_status code, const char *fmt, ...);
 
+/** Makes a text one line that a terminal shows as it is: file and node names may hold anything. */
+void tare_flatten_control_characters(char *text);
+
 /** Puts a place ("node 'Conv_12' (Conv): ") in front of the text of err. */
 TARE_PRINTF(2, 3) void tare_error_prepend(tare_error *err, const char *fmt, ...);
 

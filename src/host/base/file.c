@@ -30,7 +30,8 @@ tare_status tare_mapping_open(tare_mapping *mapping, const char *path, tare_erro
     int fd;
 
     *mapping = (tare_mapping){0};
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Without waiting: a named pipe would keep us until somebody writes to it. */
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return fail_errno(err, "open", path);
     }
@@ -76,11 +77,43 @@ static void output_free(tare_output *out) {
     }
 }
 
-tare_status tare_output_open(tare_output **result, const char *path, tare_error *err) {
-    static const char suffix[] = ".tmp-XXXXXX";
-    const size_t length = strlen(path);
-    tare_output *out = calloc(1, sizeof *out);
+/* What lies at the path is going to be replaced: that must be a file, or nothing. */
+static tare_status check_target(const char *path, tare_error *err) {
     struct stat info;
+    if (stat(path, &info) == 0) {
+        return S_ISREG(info.st_mode)
+                   ? TARE_OK
+                   : tare_fail(err, TARE_IO, "cannot write '%s': it is %s", path,
+                               S_ISDIR(info.st_mode) ? "a folder" : "not a regular file");
+    }
+    return lstat(path, &info) == 0
+               ? tare_fail(err, TARE_IO, "cannot write '%s': it is a symbolic link to nothing",
+                           path)
+               : TARE_OK;
+}
+
+/* The file itself where the path is a symbolic link. */
+static tare_status name_files(tare_output *out, const char *path, tare_error *err) {
+    static const char suffix[] = ".tmp-XXXXXX";
+    struct stat info;
+    size_t length;
+
+    TARE_TRY(check_target(path, err));
+    out->path =
+        lstat(path, &info) == 0 && S_ISLNK(info.st_mode) ? realpath(path, NULL) : strdup(path);
+    length = out->path == NULL ? strlen(path) : strlen(out->path);
+    out->temporary = malloc(length + sizeof suffix);
+    if (out->path == NULL || out->temporary == NULL) {
+        return tare_fail_memory(err, length, "a path");
+    }
+    memcpy(out->temporary, out->path, length);
+    memcpy(out->temporary + length, suffix, sizeof suffix);
+    return TARE_OK;
+}
+
+tare_status tare_output_open(tare_output **result, const char *path, tare_error *err) {
+    tare_output *out = calloc(1, sizeof *out);
+    tare_status status;
     mode_t mask;
 
     *result = NULL;
@@ -88,23 +121,14 @@ tare_status tare_output_open(tare_output **result, const char *path, tare_error 
         return tare_fail_memory(err, sizeof *out, "an output file");
     }
     out->fd = -1;
-    out->path = malloc(length + 1);
-    out->temporary = malloc(length + sizeof suffix);
-    if (out->path == NULL || out->temporary == NULL) {
+    status = name_files(out, path, err);
+    if (status != TARE_OK) {
         output_free(out);
-        return tare_fail_memory(err, length, "a path");
-    }
-    memcpy(out->path, path, length + 1);
-    memcpy(out->temporary, path, length);
-    memcpy(out->temporary + length, suffix, sizeof suffix);
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
-        output_free(out);
-        return tare_fail(err, TARE_IO, "cannot write '%s': it is a folder", path);
+        return status;
     }
     out->fd = mkstemp(out->temporary);
     if (out->fd < 0) {
-        const tare_status status =
-            tare_fail(err, TARE_IO, "cannot write '%s': %s", path, strerror(errno));
+        status = tare_fail(err, TARE_IO, "cannot write '%s': %s", path, strerror(errno));
         output_free(out);
         return status;
     }

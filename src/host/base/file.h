@@ -26,8 +26,9 @@ typedef struct tare_output tare_output;
  * after. */
 TARE_MUST_CHECK tare_status tare_output_check(const char *path, tare_error *err);
 
-/** Creates the temporary file. TARE_IO when the folder does not exist or cannot be written, with
- * the path in the text. */
+/** Creates the temporary file; where the path is a symbolic link, beside the file it leads to.
+ * TARE_IO when the folder does not exist or cannot be written, or the path is taken by something
+ * else than a file (a device, a pipe), with the path in the text. */
 TARE_MUST_CHECK tare_status tare_output_open(tare_output **out, const char *path, tare_error *err);
 
 /** Appends bytes. */

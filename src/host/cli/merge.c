@@ -15,12 +15,8 @@ static const tare_cli_option options[] = {
 static int run(const tare_cli_command *command, const tare_cli_arguments *arguments) {
     tare_report *report = NULL;
     tare_error err = {0};
-    int code = tare_cli_check_output(arguments->output);
+    int code = tare_cli_check_outputs(command, arguments);
 
-    (void)command;
-    if (code == TARE_CLI_EXIT_OK) {
-        code = tare_cli_check_output(arguments->json);
-    }
     if (code != TARE_CLI_EXIT_OK) {
         return code;
     }

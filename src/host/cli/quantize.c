@@ -85,9 +85,6 @@ static int run(const tare_cli_command *command, const tare_cli_arguments *argume
     if (check_source(command, arguments) != TARE_CLI_EXIT_OK) {
         return TARE_CLI_EXIT_USAGE;
     }
-    if (arguments->state != NULL && tare_cli_is_same_file(arguments->state, arguments->output)) {
-        return tare_cli_fail_usage(command, "--output '%s' is the state itself", arguments->output);
-    }
     const int code = tare_cli_check_outputs(command, arguments);
     return code == TARE_CLI_EXIT_OK ? quantize(command, arguments) : code;
 }

@@ -94,9 +94,40 @@ int tare_cli_check_output(const char *path) {
     return code;
 }
 
+/* Whether a file that is going to be written is one that is read. */
+static int check_not_read(const tare_cli_command *command, const tare_cli_arguments *arguments,
+                          const char *option, const char *path) {
+    const struct {
+        const char *name, *path;
+    } inputs[] = {{"model", arguments->model},
+                  {"state", arguments->state},
+                  {"data", arguments->data},
+                  {"input", arguments->input},
+                  {"preprocessing", arguments->preprocess}};
+    for (size_t i = 0; path != NULL && i < sizeof inputs / sizeof inputs[0]; i++) {
+        if (inputs[i].path != NULL && tare_cli_is_same_file(inputs[i].path, path)) {
+            return tare_cli_fail_usage(command, "%s '%s' is the %s itself", option, path,
+                                       inputs[i].name);
+        }
+    }
+    return TARE_CLI_EXIT_OK;
+}
+
 int tare_cli_check_outputs(const tare_cli_command *command, const tare_cli_arguments *arguments) {
-    if (tare_cli_is_same_file(arguments->model, arguments->output)) {
-        return tare_cli_fail_usage(command, "--output '%s' is the model itself", arguments->output);
+    const char *output = arguments->output, *json = arguments->json;
+    if (check_not_read(command, arguments, "--output", output) != TARE_CLI_EXIT_OK ||
+        check_not_read(command, arguments, "--json", json) != TARE_CLI_EXIT_OK) {
+        return TARE_CLI_EXIT_USAGE;
+    }
+    /* A state may be merged into itself: it is complete before it is replaced. */
+    for (size_t i = 0; json != NULL && i < arguments->states.count; i++) {
+        if (tare_cli_is_same_file(arguments->states.items[i], json)) {
+            return tare_cli_fail_usage(command, "--json '%s' is a state to merge", json);
+        }
+    }
+    if (output != NULL && json != NULL &&
+        (strcmp(output, json) == 0 || tare_cli_is_same_file(output, json))) {
+        return tare_cli_fail_usage(command, "--output and --json are both '%s'", output);
     }
     const int code = tare_cli_check_output(arguments->output);
     return code == TARE_CLI_EXIT_OK ? tare_cli_check_output(arguments->json) : code;

@@ -27,8 +27,8 @@ bool tare_cli_is_same_file(const char *a, const char *b);
  * TARE_CLI_EXIT_FAILED otherwise. */
 int tare_cli_check_output(const char *path);
 
-/** Checks --output and --json of a command that reads a model: the output must not be the model
- * itself (TARE_CLI_EXIT_USAGE), and both must be writable as tare_cli_check_output() sees it. */
+/** Checks --output and --json: they must not be one file, nor one that the command reads
+ * (TARE_CLI_EXIT_USAGE), and both must be writable as tare_cli_check_output() sees it. */
 int tare_cli_check_outputs(const tare_cli_command *command, const tare_cli_arguments *arguments);
 
 /** Brings what was printed to where it goes: a full disk or a closed pipe is an error like others.

@@ -179,7 +179,7 @@ static int run(const tare_cli_command *command, const tare_cli_arguments *argume
         return tare_cli_fail_usage(command, "--output must end in .npy or .npz, got '%s'",
                                    arguments->output);
     }
-    const int code = tare_cli_check_output(arguments->output);
+    const int code = tare_cli_check_outputs(command, arguments);
     return code == TARE_CLI_EXIT_OK ? execute(command, arguments) : code;
 }
 
