@@ -49,6 +49,16 @@ static __global__ void turn_round(uint32_t *out, const uint32_t *in, broken_faul
         (fault == BROKEN_STORE_BEHIND ? 1 : 0)] = values[THREADS - 1 - threadIdx.x];
 }
 
+static __global__ void write_order(uint32_t *order) {
+    __syncwarp();
+    order[1 + order[0]++] = blockIdx.x * THREADS + threadIdx.x;
+}
+
+extern "C" bool broken_order(uint32_t *order, unsigned blocks) {
+    TARE_LAUNCH(write_order, blocks, THREADS, 0, nullptr, order);
+    return cudaGetLastError() == cudaSuccess;
+}
+
 extern "C" bool broken_run(uint32_t *out, const uint32_t *in, unsigned blocks, broken_fault fault) {
     const size_t shared_bytes =
         fault == BROKEN_TOO_MUCH_SHARED ? 64 * 1024 : THREADS * sizeof(uint32_t);

@@ -30,6 +30,11 @@ typedef enum broken_fault {
  * blocks. False when the launch failed. */
 bool broken_run(uint32_t *out, const uint32_t *in, unsigned blocks, broken_fault fault);
 
+/** Threads of 64 meet the others of their warp once, in `blocks` blocks, and then write their
+ * numbers (64 * block + thread) in the order in which they go on. order[0] counts them; the numbers
+ * follow. Only the emulator, where one thread runs at a time, gives a sense to this. */
+bool broken_order(uint32_t *order, unsigned blocks);
+
 #ifdef __cplusplus
 }
 #endif

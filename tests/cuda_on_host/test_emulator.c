@@ -45,6 +45,62 @@ Test(emulator, right_kernel_under_every_schedule) {
     }
 }
 
+/* The order in which the threads of two blocks of two warps go on after a collective: the last of a
+ * warp to come is not interrupted, whoever is next by the schedule follows. */
+static void expect_order(emulator_schedule schedule, const uint32_t ranges[4][2],
+                         bool second_first) {
+    uint32_t order[1 + 128] = {0};
+    emulator_settings settings = emulator_defaults();
+    size_t at = 1;
+    settings.schedule = schedule;
+    emulator_set(settings);
+    cr_assert(broken_order(order, 2), "%s", emulator_failure());
+    cr_assert_eq(order[0], 128);
+    for (uint32_t block = 0; block < 2; block++) {
+        const uint32_t first = (block == 1) != second_first ? 64 : 0;
+        for (size_t r = 0; r < 4; r++) {
+            const uint32_t from = ranges[r][0], to = ranges[r][1];
+            for (uint32_t i = from;; i += from < to ? 1U : (uint32_t)-1) {
+                cr_assert_eq(order[at], first + i, "schedule %d, place %zu: %u, expected %u",
+                             (int)schedule, at, order[at], first + i);
+                at++;
+                if (i == to) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+Test(emulator, schedules_have_their_order) {
+    expect_order(EMULATOR_SCHEDULE_ASCENDING,
+                 (const uint32_t[4][2]){{31, 31}, {0, 30}, {63, 63}, {32, 62}}, false);
+    expect_order(EMULATOR_SCHEDULE_DESCENDING,
+                 (const uint32_t[4][2]){{32, 32}, {63, 33}, {0, 0}, {31, 1}}, true);
+    expect_order(EMULATOR_SCHEDULE_ROUND,
+                 (const uint32_t[4][2]){{31, 31}, {63, 63}, {0, 30}, {32, 62}}, false);
+}
+
+/* Another order for each seed, the same for the same one, and every thread once. */
+Test(emulator, random_schedules_follow_their_seed) {
+    uint32_t orders[4][1 + 64] = {{0}};
+    for (unsigned i = 0; i < 4; i++) {
+        emulator_settings settings = emulator_defaults();
+        bool seen[64] = {false};
+        settings.schedule = EMULATOR_SCHEDULE_RANDOM;
+        settings.seed = i == 3 ? 2 : i;
+        emulator_set(settings);
+        cr_assert(broken_order(orders[i], 1), "%s", emulator_failure());
+        for (size_t k = 1; k <= 64; k++) {
+            cr_assert_not(seen[orders[i][k]]);
+            seen[orders[i][k]] = true;
+        }
+    }
+    cr_assert_arr_eq(orders[2], orders[3], sizeof orders[2]);
+    cr_assert_arr_neq(orders[0], orders[1], sizeof orders[0]);
+    cr_assert_arr_neq(orders[1], orders[2], sizeof orders[1]);
+}
+
 Test(emulator, missing_barrier_gives_wrong_results) {
     unsigned wrong = 0;
     for (unsigned i = 0; i < SCHEDULE_COUNT; i++) {
