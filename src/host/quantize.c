@@ -104,12 +104,26 @@ static tare_status begin(quantizing *z, const tare_model *model, const char *pat
     return tare_output_check(path, err);
 }
 
+static void warn_of_nothing_left(const quantizing *z, const tare_range_set *set) {
+    for (size_t i = 0; i < z->q.setup.point_count; i++) {
+        const tare_range_choice *choice = &set->choices[i];
+        if (choice->leaves_nothing) {
+            tare_warn(&z->options->run,
+                      "method '%s' makes everything zero in tensor '%s', whose values go from %g "
+                      "to %g",
+                      z->method.text, z->q.setup.points[i].value->name, (double)choice->min,
+                      (double)choice->max);
+        }
+    }
+}
+
 /* From ranges to the file: insert, write. */
 static tare_status finish(quantizing *z, const tare_range_set *set, const char *path,
                           tare_error *err) {
     tare_onnx_write_options write = tare_onnx_write_options_default();
 
     TARE_TRY(describe_ranges(z->report, &z->q, set, err));
+    warn_of_nothing_left(z, set);
     TARE_TRY(tare_model_blame(z->model, tare_qdq_insert(&z->q.graph, &z->q.setup, set->ranges, err),
                               err));
     restore_shapes(&z->q.graph, &z->model->graph);

@@ -83,6 +83,10 @@ static tare_status estimate(tare_range *range, tare_range_choice *choice, const 
                   tare_estimate_range(&found, c->method->estimator, &statistics, &options, err));
     range->min[0] = found.min;
     range->max[0] = found.max;
+    choice->leaves_nothing = found.min == 0.0F && found.max == 0.0F &&
+                             (statistics.min != 0.0F || statistics.max != 0.0F);
+    choice->min = statistics.min;
+    choice->max = statistics.max;
     choice->method = found.method != NULL ? found.method : c->method->estimator->name;
     choice->reason = tare_arena_strdup(c->arena, found.reason);
     status = choice->reason == NULL ? tare_fail_memory(err, 0, "a reason") : TARE_OK;

@@ -25,6 +25,8 @@ TARE_MUST_CHECK tare_status tare_range_method_find(tare_range_method *out, const
 typedef struct tare_range_choice {
     const char *method;
     const char *reason;
+    bool leaves_nothing; /**< every value becomes zero, though some are not */
+    float min, max;      /**< then: the extremes of the values */
 } tare_range_choice;
 
 /** The ranges of a setup, in q->arena: one entry per point, those of weights empty. */

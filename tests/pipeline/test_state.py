@@ -251,6 +251,17 @@ class Small(program.Case):
         self.assertEqual(tensors["sample.id"].shape, (12,))
         self.assertEqual(tensors["sample.min"].shape, (len(tensors["tensor.channels"]), 12))
 
+    def test_a_method_that_leaves_nothing(self):
+        """Values that are not zero are too few for the percentile: said, and by which tensor."""
+        self.data[:] = 0
+        self.data[0, 0, 0, 0] = 1000
+        np.save(self.folder / "data.npy", self.data)
+        state = self.calibrate("a.tare")
+        arguments = ("quantize", self.model, "--state", state, "-o", self.folder / "q.onnx", "-q")
+        result = self.expect_done(*arguments, "--method", "percentile=50", "--preset", "performance")
+        self.assertRegex(result.stderr, "warning: method 'percentile=50' makes everything zero in tensor 'input', .* 0 to 1000")
+        self.assertEqual(self.expect_done(*arguments, "--method", "extremes").stderr, "")
+
     def test_describe(self):
         state = self.calibrate("s.tare")
         report = json.loads(self.expect_done("state", state, "--json", "-").stdout)
