@@ -34,6 +34,7 @@ static tare_status describe_ranges(tare_report *report, const tare_quantization 
     for (size_t i = 0; i < q->setup.point_count; i++) {
         const tare_activation_range *range = &set->ranges[i];
         const tare_range_choice *choice = &set->choices[i];
+        const size_t group = q->setup.points[i].group;
         json_t *entry = json_array_get(list, i);
         json_t *min = json_array(), *max = json_array();
         for (int64_t k = 0; k < range->channels; k++) {
@@ -46,6 +47,8 @@ static tare_status describe_ranges(tare_report *report, const tare_quantization 
         } else if (json_object_set_new(entry, "min", min) != 0 ||
                    json_object_set_new(entry, "max", max) != 0 ||
                    json_object_set_new(entry, "method", json_string(choice->method)) != 0 ||
+                   (group != TARE_NO_GROUP &&
+                    json_object_set_new(entry, "group", json_integer((json_int_t)group)) != 0) ||
                    (choice->reason[0] != '\0' &&
                     json_object_set_new(entry, "reason", json_string(choice->reason)) != 0)) {
             return tare_fail_memory(err, 0, "a report");

@@ -36,6 +36,24 @@ class Quantize(program.Case):
             self.assertTrue(np.isfinite(array).all(), name)
         return kinds.count("QuantizeLinear"), kinds.count("DequantizeLinear")
 
+    def check_groups(self, output):
+        """Quantizers that the report puts into a group have one scale, which covers all of their ranges."""
+        graph = networks.load(output).graph
+        numbers = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        scales = {}  # of a tensor: one, or several where it is quantized once for each of its readers
+        for node in graph.node:
+            if node.op_type == "QuantizeLinear":
+                scales.setdefault(node.input[0], set()).update(numbers[node.input[1]].ravel().tolist())
+        groups, most = {}, {}
+        for entry in json.loads((self.folder / "report.json").read_text())["quantizers"]:
+            if "group" in entry:
+                group = entry["group"]
+                groups[group] = groups.get(group, scales[entry["tensor"]]) & scales[entry["tensor"]]
+                most[group] = max(most.get(group, 0), *entry["max"])
+        for group, shared in groups.items():
+            self.assertTrue(any(scale * 255.001 >= most[group] for scale in shared), group)
+        return len(groups)
+
     def test_photographs(self):
         program.need_shared()
         chosen = networks.photographs()[:: len(networks.photographs()) // PHOTOGRAPHS][:PHOTOGRAPHS]
@@ -43,7 +61,7 @@ class Quantize(program.Case):
         data.mkdir()
         for path in chosen:
             shutil.copy(path, data)
-        done = 0
+        done, groups = 0, 0
         for path in networks.real():
             description = networks.preprocess_of(path)
             if description is None:
@@ -54,12 +72,14 @@ class Quantize(program.Case):
                 initializers = {tensor.name for tensor in graph.initializer}
                 name = next(value.name for value in graph.input if value.name not in initializers)
                 feed = {name: preprocess.load_all(chosen[:1], description)}
+                groups += self.check_groups(output)
                 quantize, dequantize = self.check(output, feed, [value.name for value in graph.output])
                 print(f"{networks.short(path):45} {quantize:4} Q {dequantize:4} DQ {output.stat().st_size:10} bytes")
                 self.assertGreater(quantize, 0)
                 self.assertGreater(dequantize, quantize)  # weights are stored behind a DequantizeLinear alone
                 done += 1
         self.assertGreater(done, 0)
+        self.assertGreater(groups, 0)
 
     def test_two_inputs(self):
         program.need_shared()
