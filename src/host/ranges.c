@@ -3,7 +3,10 @@
 #include "ranges.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
+
+#define MAX_THREADS 64
 
 tare_status tare_range_method_find(tare_range_method *out, const char *text, tare_error *err) {
     tare_status status;
@@ -24,12 +27,27 @@ tare_status tare_range_method_find(tare_range_method *out, const char *text, tar
     return TARE_OK;
 }
 
-/* What all quantizers of a setup have in common. */
+/* What all quantizers of a setup have in common. Threads take the next one, in order. */
 typedef struct choosing {
-    tare_arena *arena;
+    tare_arena *arena; /* not for the threads */
     const tare_state *state;
     const tare_range_method *method;
+    const tare_quantizer_setup *setup;
+    struct estimation *estimations; /* one per point */
+    size_t next;
+    pthread_mutex_t lock; /* of `next` */
 } choosing;
+
+/* The estimate of one quantizer. */
+typedef struct estimation {
+    bool wanted;
+    size_t point; /* of the state */
+    tare_range range;
+    tare_estimate found;
+    float min, max; /* of the values */
+    tare_status status;
+    tare_error error;
+} estimation;
 
 /* What the state knows of a tensor, in the estimators' form. */
 static tare_status gather_statistics(tare_tensor_statistics *out, tare_arena *arena,
@@ -67,32 +85,57 @@ static tare_status gather_statistics(tare_tensor_statistics *out, tare_arena *ar
     return TARE_OK;
 }
 
-static tare_status estimate(tare_range *range, tare_range_choice *choice, const choosing *c,
-                            size_t point, const tare_quantizer_point *quantizer, tare_error *err) {
+static tare_status estimate(estimation *out, const choosing *c,
+                            const tare_quantizer_point *quantizer, tare_error *err) {
     tare_estimate_options options = c->method->options;
     tare_tensor_statistics statistics;
-    tare_estimate found;
     tare_arena scratch;
     tare_status status;
 
     options.magnitude = quantizer->uses_abs_max;
     options.narrow = quantizer->config.narrow;
     tare_arena_init(&scratch);
-    TARE_TRY_DONE(status, gather_statistics(&statistics, &scratch, c->state, point, err));
-    TARE_TRY_DONE(status,
-                  tare_estimate_range(&found, c->method->estimator, &statistics, &options, err));
-    range->min[0] = found.min;
-    range->max[0] = found.max;
-    choice->leaves_nothing = found.min == 0.0F && found.max == 0.0F &&
-                             (statistics.min != 0.0F || statistics.max != 0.0F);
-    choice->min = statistics.min;
-    choice->max = statistics.max;
-    choice->method = found.method != NULL ? found.method : c->method->estimator->name;
-    choice->reason = tare_arena_strdup(c->arena, found.reason);
-    status = choice->reason == NULL ? tare_fail_memory(err, 0, "a reason") : TARE_OK;
+    TARE_TRY_DONE(status, gather_statistics(&statistics, &scratch, c->state, out->point, err));
+    out->min = statistics.min;
+    out->max = statistics.max;
+    status = tare_estimate_range(&out->found, c->method->estimator, &statistics, &options, err);
 done:
     tare_arena_release(&scratch);
     return status;
+}
+
+static size_t take_next(choosing *c) {
+    size_t i;
+    (void)pthread_mutex_lock(&c->lock);
+    while (c->next < c->setup->point_count && !c->estimations[c->next].wanted) {
+        c->next++;
+    }
+    i = c->next < c->setup->point_count ? c->next++ : SIZE_MAX;
+    (void)pthread_mutex_unlock(&c->lock);
+    return i;
+}
+
+static void *estimate_all(void *data) {
+    choosing *c = data;
+    for (size_t i = take_next(c); i != SIZE_MAX; i = take_next(c)) {
+        estimation *one = &c->estimations[i];
+        one->status = estimate(one, c, &c->setup->points[i], &one->error);
+    }
+    return NULL;
+}
+
+/* With fewer threads than asked for, it only takes longer. */
+static void estimate_on_threads(choosing *c, int threads) {
+    pthread_t others[MAX_THREADS];
+    size_t started = 0;
+    while (started + 1 < (size_t)threads && started < MAX_THREADS &&
+           pthread_create(&others[started], NULL, estimate_all, c) == 0) {
+        started++;
+    }
+    (void)estimate_all(c);
+    for (size_t i = 0; i < started; i++) {
+        (void)pthread_join(others[i], NULL);
+    }
 }
 
 static tare_status find_point(size_t *out, const tare_state *state,
@@ -116,8 +159,10 @@ static tare_status find_point(size_t *out, const tare_state *state,
     return TARE_OK;
 }
 
-static tare_status choose(tare_activation_range *out, tare_range_choice *choice, const choosing *c,
-                          const tare_quantizer_point *quantizer, tare_error *err) {
+/* Room for a range; filled in for what needs no estimate, which is the rest's first step. */
+static tare_status prepare(tare_activation_range *out, tare_range_choice *choice, choosing *c,
+                           size_t index, tare_error *err) {
+    const tare_quantizer_point *quantizer = &c->setup->points[index];
     const bool per_channel = quantizer->axis >= 0;
     const size_t count = per_channel ? (size_t)quantizer->channels : 1;
     tare_range range = {.channels = per_channel ? quantizer->channels : 0};
@@ -128,18 +173,37 @@ static tare_status choose(tare_activation_range *out, tare_range_choice *choice,
     if (range.min == NULL || range.max == NULL) {
         return tare_fail_memory(err, count * sizeof *range.min, "a range");
     }
+    *out = (tare_activation_range){.min = range.min, .max = range.max, .channels = (int64_t)count};
     TARE_TRY(find_point(&point, c->state, quantizer, err));
     if (per_channel || c->method->estimator == NULL) {
         const tare_method *chosen =
             c->method->method != NULL ? c->method->method : &tare_method_minmax;
         choice->method = chosen->name;
         choice->reason = "";
-        TARE_TRY(chosen->range(&range, c->state, point, quantizer->uses_abs_max, err));
-    } else {
-        TARE_TRY(estimate(&range, choice, c, point, quantizer, err));
+        return chosen->range(&range, c->state, point, quantizer->uses_abs_max, err);
     }
-    *out = (tare_activation_range){.min = range.min, .max = range.max, .channels = (int64_t)count};
+    c->estimations[index].wanted = true;
+    c->estimations[index].point = point;
+    c->estimations[index].range = range;
     return TARE_OK;
+}
+
+static tare_status take_over(tare_range_choice *choice, const choosing *c, const estimation *one,
+                             tare_error *err) {
+    const tare_estimate *found = &one->found;
+
+    if (one->status != TARE_OK) {
+        return tare_fail(err, one->status, "%s", one->error.text);
+    }
+    one->range.min[0] = found->min;
+    one->range.max[0] = found->max;
+    choice->leaves_nothing =
+        found->min == 0.0F && found->max == 0.0F && (one->min != 0.0F || one->max != 0.0F);
+    choice->min = one->min;
+    choice->max = one->max;
+    choice->method = found->method != NULL ? found->method : c->method->estimator->name;
+    choice->reason = tare_arena_strdup(c->arena, found->reason);
+    return choice->reason == NULL ? tare_fail_memory(err, 0, "a reason") : TARE_OK;
 }
 
 static tare_status check_fields(const tare_state *state, const tare_range_method *method,
@@ -163,19 +227,29 @@ static tare_status check_fields(const tare_state *state, const tare_range_method
 }
 
 tare_status tare_ranges_choose(tare_range_set *out, tare_quantization *q, const tare_state *state,
-                               const tare_range_method *method, tare_error *err) {
-    const choosing c = {.arena = &q->arena, .state = state, .method = method};
+                               const tare_range_method *method, int threads, tare_error *err) {
     const size_t count = q->setup.point_count;
+    choosing c = {.arena = &q->arena, .state = state, .method = method, .setup = &q->setup};
 
     out->ranges = tare_arena_array(&q->arena, count, sizeof *out->ranges);
     out->choices = tare_arena_array(&q->arena, count, sizeof *out->choices);
-    if (out->ranges == NULL || out->choices == NULL) {
+    c.estimations = tare_arena_array(&q->arena, count, sizeof *c.estimations);
+    if (out->ranges == NULL || out->choices == NULL || c.estimations == NULL) {
         return tare_fail_memory(err, count * sizeof *out->ranges, "the ranges");
     }
     TARE_TRY(check_fields(state, method, err));
     for (size_t i = 0; i < count; i++) {
         if (q->setup.points[i].kind == TARE_POINT_ACTIVATION) {
-            TARE_TRY(choose(&out->ranges[i], &out->choices[i], &c, &q->setup.points[i], err));
+            TARE_TRY(prepare(&out->ranges[i], &out->choices[i], &c, i, err));
+        }
+    }
+    /* With default attributes this cannot fail on any POSIX system that Tare runs on. */
+    (void)pthread_mutex_init(&c.lock, NULL);
+    estimate_on_threads(&c, threads);
+    (void)pthread_mutex_destroy(&c.lock);
+    for (size_t i = 0; i < count; i++) {
+        if (c.estimations[i].wanted) {
+            TARE_TRY(take_over(&out->choices[i], &c, &c.estimations[i], err));
         }
     }
     return TARE_OK;

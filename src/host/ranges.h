@@ -36,12 +36,14 @@ typedef struct tare_range_set {
 } tare_range_set;
 
 /**
- * Chooses the ranges. Quantizers with one scale per channel take the extremes of each channel
- * whatever the method: the other statistics are of whole tensors. TARE_INVALID_ARGUMENT when the
- * state lacks a tensor, its channels or what the method needs, named.
+ * Chooses the ranges, on so many threads (at least 1); what is chosen, and which error is told,
+ * does not depend on their number. Quantizers with one scale per channel take the extremes of each
+ * channel whatever the method: the other statistics are of whole tensors. TARE_INVALID_ARGUMENT
+ * when the state lacks a tensor, its channels or what the method needs, named.
  */
 TARE_MUST_CHECK tare_status tare_ranges_choose(tare_range_set *out, tare_quantization *q,
                                                const tare_state *state,
-                                               const tare_range_method *method, tare_error *err);
+                                               const tare_range_method *method, int threads,
+                                               tare_error *err);
 
 #endif

@@ -251,6 +251,20 @@ class Small(program.Case):
         self.assertEqual(tensors["sample.id"].shape, (12,))
         self.assertEqual(tensors["sample.min"].shape, (len(tensors["tensor.channels"]), 12))
 
+    def test_threads_choose_the_same(self):
+        state = self.calibrate("a.tare")
+        for method in ("mse", "auto", "entropy", "percentile=99"):
+            arguments = ("q.onnx", "--state", state, "--method", method, "--threads")
+            self.assertEqual(self.quantize(*arguments, 1), self.quantize(*arguments, 7), method)
+        # No tensor has such a range; the first one is named.
+        swapped = "nncf=min:max/max,max:min/min"
+        arguments = ("quantize", self.model, "--state", state, "-o", self.folder / "q.onnx", "--method")
+        errors = {
+            self.expect_error(1, ["in order"], *arguments, swapped, "--preset", "mixed", "--threads", threads).stderr
+            for threads in (1, 2, 7)
+        }
+        self.assertEqual(len(errors), 1, errors)
+
     def test_a_method_that_leaves_nothing(self):
         """Values that are not zero are too few for the percentile: said, and by which tensor."""
         self.data[:] = 0
