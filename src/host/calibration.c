@@ -182,8 +182,7 @@ tare_status tare_calibration_plan(tare_quantization *q, tare_feed *feed,
                                   const tare_calibration_size *size, const tare_run_options *run,
                                   tare_error *err) {
     tare_session_limits limits = {.watched = q->watched,
-                                  .threads =
-                                      run->threads > 0 ? run->threads : tare_processor_count(),
+                                  .threads = tare_wanted_threads(run),
                                   .memory_bytes = run->memory_bytes,
                                   .bytes_per_thread = tare_state_lane_bytes(&size->spec),
                                   .fixed_bytes = tare_state_bytes(&size->spec, size->samples)};

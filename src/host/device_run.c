@@ -19,20 +19,16 @@ typedef struct device_run {
 
 /* One thread is busy with the device. */
 static size_t loading_threads(const tare_run_options *options) {
-    const int threads = options->threads > 0 ? options->threads : tare_processor_count();
+    const int threads = tare_wanted_threads(options);
     return threads <= 2 ? 1 : threads > 65 ? 64 : (size_t)threads - 1;
 }
 
 /* While one batch is gathered from them, the next one is loaded. */
 static tare_prefetch_options prefetch_options(const tare_feed *feed, int64_t batch,
                                               const tare_run_options *options) {
-    tare_prefetch_options prefetch = tare_prefetch_defaults(feed->samples);
+    tare_prefetch_options prefetch = tare_feed_prefetch(feed, options);
     prefetch.threads = loading_threads(options);
     prefetch.slots = prefetch.threads + 2 + 2 * (size_t)batch;
-    prefetch.order = feed->order;
-    prefetch.count = feed->count;
-    prefetch.skip_bad = options->skip_bad;
-    prefetch.room = feed->room;
     prefetch.keep_pixels = feed->has_preprocess;
     return prefetch;
 }
@@ -40,24 +36,15 @@ static tare_prefetch_options prefetch_options(const tare_feed *feed, int64_t bat
 tare_status tare_device_run_measure(tare_session_limits *limits, tare_feed *feed,
                                     const tare_run_options *options, tare_error *err) {
     tare_prefetch_options prefetch = prefetch_options(feed, 0, options);
-    size_t measured = 0, sample = 0;
+    size_t bytes, sample;
 
-    TARE_TRY(tare_prefetch_measure(&measured, &prefetch, feed->samples, err));
-    feed->room = prefetch.room;
-    for (size_t i = 0; i < feed->shape_count; i++) {
-        const tare_input_shape *shape = &feed->shapes[i];
-        size_t bytes = 0;
-        if (tare_dims_bytes(&bytes, (tare_dtype)shape->element, shape->rank, shape->dims)) {
-            sample += feed->has_preprocess ? bytes / sizeof(float) : bytes;
-        }
-    }
+    TARE_TRY(tare_feed_measure(&bytes, &sample, feed, &prefetch, err));
     /* Taking the results of a sample is little work beside decoding a picture. */
     limits->threads = (int)(prefetch.threads + 3) / 4;
     limits->streams = true;
     limits->staged_bytes = sample;
     limits->bytes_per_sample = 2 * (uint64_t)sample;
-    /* A function does not say beforehand what it makes; its first sample does. */
-    limits->fixed_bytes += measured < sample * prefetch.slots ? sample * prefetch.slots : measured;
+    limits->fixed_bytes += bytes;
     return TARE_OK;
 }
 

@@ -205,6 +205,34 @@ tare_status tare_feed_open(tare_feed *feed, const tare_dataset *dataset, const t
     return load_first(feed, graph, options, err);
 }
 
+tare_prefetch_options tare_feed_prefetch(const tare_feed *feed, const tare_run_options *options) {
+    tare_prefetch_options prefetch = tare_prefetch_defaults(feed->samples);
+    prefetch.order = feed->order;
+    prefetch.count = feed->count;
+    prefetch.skip_bad = options->skip_bad;
+    prefetch.room = feed->room;
+    return prefetch;
+}
+
+tare_status tare_feed_measure(size_t *bytes, size_t *sample_bytes, tare_feed *feed,
+                              tare_prefetch_options *prefetch, tare_error *err) {
+    size_t sample = 0;
+
+    TARE_TRY(tare_prefetch_measure(bytes, prefetch, feed->samples, err));
+    feed->room = prefetch->room;
+    for (size_t i = 0; i < feed->shape_count; i++) {
+        const tare_input_shape *shape = &feed->shapes[i];
+        size_t input = 0;
+        if (tare_dims_bytes(&input, (tare_dtype)shape->element, shape->rank, shape->dims)) {
+            sample += prefetch->keep_pixels ? input / sizeof(float) : input;
+        }
+    }
+    /* A function does not say beforehand what it makes; its first sample does. */
+    *bytes = *bytes < sample * prefetch->slots ? sample * prefetch->slots : *bytes;
+    *sample_bytes = sample;
+    return TARE_OK;
+}
+
 void tare_feed_close(tare_feed *feed) {
     if (feed != NULL) {
         tare_samples_close(feed->samples);

@@ -13,7 +13,7 @@ typedef struct tare_feed {
     bool has_preprocess;
     size_t count;        /**< samples to use */
     const size_t *order; /**< their indices; NULL: the first ones. Borrowed, set by the caller */
-    tare_prefetch_room room; /**< set by tare_job_measure() */
+    tare_prefetch_room room; /**< set by tare_feed_measure() */
     size_t shape_count;
     tare_input_shape shapes[TARE_SAMPLE_MAX_INPUTS]; /**< of one sample */
 } tare_feed;
@@ -29,6 +29,14 @@ TARE_MUST_CHECK tare_status tare_feed_open(tare_feed *feed, const tare_dataset *
 
 /** NULL and zeroed feeds allowed. */
 void tare_feed_close(tare_feed *feed);
+
+/** How to load the feed's samples: all but threads, slots and whether pixels are kept. */
+tare_prefetch_options tare_feed_prefetch(const tare_feed *feed, const tare_run_options *options);
+
+/** What loading in this way takes at most, and what one sample takes as it is loaded. The feed and
+ * the options then know how threads share their working memory. */
+TARE_MUST_CHECK tare_status tare_feed_measure(size_t *bytes, size_t *sample_bytes, tare_feed *feed,
+                                              tare_prefetch_options *prefetch, tare_error *err);
 
 /** The sample's input for the graph input of that name: by name, or the only one. NULL when there
  * is none. */

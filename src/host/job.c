@@ -25,12 +25,12 @@ size_t tare_job_note_skipped(tare_prefetch *prefetch, const tare_run_options *op
 tare_status tare_job_measure(tare_session_limits *limits, const tare_session *session,
                              tare_feed *feed, const tare_run_options *options, tare_error *err) {
     uint64_t bytes;
+    if (session->device != NULL) {
+        return tare_device_run_measure(limits, feed, options, err);
+    }
     /* More threads than samples would have nothing to do. */
     if (feed->count > 0 && (size_t)limits->threads > feed->count) {
         limits->threads = (int)feed->count;
-    }
-    if (session->device != NULL) {
-        return tare_device_run_measure(limits, feed, options, err);
     }
     TARE_TRY(tare_workers_data_bytes(&bytes, feed, limits->threads, options, err));
     limits->fixed_bytes += bytes;

@@ -107,10 +107,6 @@ static tare_status begin(quantizing *z, const tare_model *model, const char *pat
     return tare_output_check(path, err);
 }
 
-static int threads_of(const tare_run_options *run) {
-    return run->threads > 0 ? run->threads : tare_processor_count();
-}
-
 static void warn_of_nothing_left(const quantizing *z, const tare_range_set *set) {
     for (size_t i = 0; i < z->q.setup.point_count; i++) {
         const tare_range_choice *choice = &set->choices[i];
@@ -167,8 +163,8 @@ static tare_status quantize_placed(quantizing *z, tare_feed *feed, const char *p
     TARE_TRY_DONE(status, tare_calibration_run(&summary, &c, feed, run, err));
     TARE_TRY_DONE(status, tare_session_describe(z->report, &z->q.session, err));
     TARE_TRY_DONE(status, describe_run(z->report, &summary, z->method.text, err));
-    TARE_TRY_DONE(status,
-                  tare_ranges_choose(&set, &z->q, c.state, &z->method, threads_of(run), err));
+    TARE_TRY_DONE(status, tare_ranges_choose(&set, &z->q, c.state, &z->method,
+                                             tare_wanted_threads(run), err));
     status = finish(z, &set, path, err);
 done:
     tare_calibration_release(&c);
@@ -254,7 +250,8 @@ TARE_API tare_status tare_quantize_state(const tare_model *model, const char *st
     TARE_TRY_DONE(status, place_like(&z, &file.identity, err));
     TARE_TRY_DONE(status, tare_quantization_describe(z.report, &z.q, err));
     TARE_TRY_DONE(status, describe_state(z.report, file.state, state_path, z.method.text, err));
-    status = tare_ranges_choose(&set, &z.q, file.state, &z.method, threads_of(&options->run), err);
+    status = tare_ranges_choose(&set, &z.q, file.state, &z.method,
+                                tare_wanted_threads(&options->run), err);
     if (status != TARE_OK) {
         tare_error_prepend(err, "'%s': ", state_path);
         goto done;

@@ -3,10 +3,9 @@
 #include "ranges.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <string.h>
 
-#define MAX_THREADS 64
+#include "lanes.h"
 
 tare_status tare_range_method_find(tare_range_method *out, const char *text, tare_error *err) {
     tare_status status;
@@ -27,27 +26,24 @@ tare_status tare_range_method_find(tare_range_method *out, const char *text, tar
     return TARE_OK;
 }
 
-/* What all quantizers of a setup have in common. Threads take the next one, in order. */
+/* The estimate of one quantizer, which threads make on their own. */
+typedef struct estimation {
+    const tare_quantizer_point *quantizer;
+    size_t point; /* of the state */
+    tare_range range;
+    tare_range_choice *choice;
+    tare_estimate found;
+    float min, max; /* of the values */
+} estimation;
+
+/* What all quantizers of a setup have in common. */
 typedef struct choosing {
     tare_arena *arena; /* not for the threads */
     const tare_state *state;
     const tare_range_method *method;
-    const tare_quantizer_setup *setup;
-    struct estimation *estimations; /* one per point */
-    size_t next;
-    pthread_mutex_t lock; /* of `next` */
+    estimation *estimations; /* those that have been asked for */
+    size_t count;
 } choosing;
-
-/* The estimate of one quantizer. */
-typedef struct estimation {
-    bool wanted;
-    size_t point; /* of the state */
-    tare_range range;
-    tare_estimate found;
-    float min, max; /* of the values */
-    tare_status status;
-    tare_error error;
-} estimation;
 
 /* What the state knows of a tensor, in the estimators' form. */
 static tare_status gather_statistics(tare_tensor_statistics *out, tare_arena *arena,
@@ -85,15 +81,17 @@ static tare_status gather_statistics(tare_tensor_statistics *out, tare_arena *ar
     return TARE_OK;
 }
 
-static tare_status estimate(estimation *out, const choosing *c,
-                            const tare_quantizer_point *quantizer, tare_error *err) {
+static tare_status estimate(void *user, size_t lane, size_t index, tare_error *err) {
+    const choosing *c = user;
+    estimation *out = &c->estimations[index];
     tare_estimate_options options = c->method->options;
     tare_tensor_statistics statistics;
     tare_arena scratch;
     tare_status status;
 
-    options.magnitude = quantizer->uses_abs_max;
-    options.narrow = quantizer->config.narrow;
+    TARE_UNUSED(lane);
+    options.magnitude = out->quantizer->uses_abs_max;
+    options.narrow = out->quantizer->config.narrow;
     tare_arena_init(&scratch);
     TARE_TRY_DONE(status, gather_statistics(&statistics, &scratch, c->state, out->point, err));
     out->min = statistics.min;
@@ -104,38 +102,17 @@ done:
     return status;
 }
 
-static size_t take_next(choosing *c) {
-    size_t i;
-    (void)pthread_mutex_lock(&c->lock);
-    while (c->next < c->setup->point_count && !c->estimations[c->next].wanted) {
-        c->next++;
-    }
-    i = c->next < c->setup->point_count ? c->next++ : SIZE_MAX;
-    (void)pthread_mutex_unlock(&c->lock);
-    return i;
-}
+static tare_status estimate_all(choosing *c, int threads, tare_error *err) {
+    tare_lanes *lanes = NULL;
+    tare_status status;
 
-static void *estimate_all(void *data) {
-    choosing *c = data;
-    for (size_t i = take_next(c); i != SIZE_MAX; i = take_next(c)) {
-        estimation *one = &c->estimations[i];
-        one->status = estimate(one, c, &c->setup->points[i], &one->error);
+    if (c->count == 0) {
+        return TARE_OK;
     }
-    return NULL;
-}
-
-/* With fewer threads than asked for, it only takes longer. */
-static void estimate_on_threads(choosing *c, int threads) {
-    pthread_t others[MAX_THREADS];
-    size_t started = 0;
-    while (started + 1 < (size_t)threads && started < MAX_THREADS &&
-           pthread_create(&others[started], NULL, estimate_all, c) == 0) {
-        started++;
-    }
-    (void)estimate_all(c);
-    for (size_t i = 0; i < started; i++) {
-        (void)pthread_join(others[i], NULL);
-    }
+    TARE_TRY(tare_lanes_new(&lanes, (size_t)threads < c->count ? (size_t)threads : c->count, err));
+    status = tare_lanes_run(lanes, c->count, estimate, c, err);
+    tare_lanes_free(lanes);
+    return status;
 }
 
 static tare_status find_point(size_t *out, const tare_state *state,
@@ -159,10 +136,9 @@ static tare_status find_point(size_t *out, const tare_state *state,
     return TARE_OK;
 }
 
-/* Room for a range; filled in for what needs no estimate, which is the rest's first step. */
+/* Room for a range. It is filled in at once, or its estimate is asked for. */
 static tare_status prepare(tare_activation_range *out, tare_range_choice *choice, choosing *c,
-                           size_t index, tare_error *err) {
-    const tare_quantizer_point *quantizer = &c->setup->points[index];
+                           const tare_quantizer_point *quantizer, tare_error *err) {
     const bool per_channel = quantizer->axis >= 0;
     const size_t count = per_channel ? (size_t)quantizer->channels : 1;
     tare_range range = {.channels = per_channel ? quantizer->channels : 0};
@@ -182,19 +158,15 @@ static tare_status prepare(tare_activation_range *out, tare_range_choice *choice
         choice->reason = "";
         return chosen->range(&range, c->state, point, quantizer->uses_abs_max, err);
     }
-    c->estimations[index].wanted = true;
-    c->estimations[index].point = point;
-    c->estimations[index].range = range;
+    c->estimations[c->count++] =
+        (estimation){.quantizer = quantizer, .point = point, .range = range, .choice = choice};
     return TARE_OK;
 }
 
-static tare_status take_over(tare_range_choice *choice, const choosing *c, const estimation *one,
-                             tare_error *err) {
+static tare_status take_over(const estimation *one, const choosing *c, tare_error *err) {
     const tare_estimate *found = &one->found;
+    tare_range_choice *choice = one->choice;
 
-    if (one->status != TARE_OK) {
-        return tare_fail(err, one->status, "%s", one->error.text);
-    }
     one->range.min[0] = found->min;
     one->range.max[0] = found->max;
     choice->leaves_nothing =
@@ -229,7 +201,7 @@ static tare_status check_fields(const tare_state *state, const tare_range_method
 tare_status tare_ranges_choose(tare_range_set *out, tare_quantization *q, const tare_state *state,
                                const tare_range_method *method, int threads, tare_error *err) {
     const size_t count = q->setup.point_count;
-    choosing c = {.arena = &q->arena, .state = state, .method = method, .setup = &q->setup};
+    choosing c = {.arena = &q->arena, .state = state, .method = method};
 
     out->ranges = tare_arena_array(&q->arena, count, sizeof *out->ranges);
     out->choices = tare_arena_array(&q->arena, count, sizeof *out->choices);
@@ -240,17 +212,12 @@ tare_status tare_ranges_choose(tare_range_set *out, tare_quantization *q, const 
     TARE_TRY(check_fields(state, method, err));
     for (size_t i = 0; i < count; i++) {
         if (q->setup.points[i].kind == TARE_POINT_ACTIVATION) {
-            TARE_TRY(prepare(&out->ranges[i], &out->choices[i], &c, i, err));
+            TARE_TRY(prepare(&out->ranges[i], &out->choices[i], &c, &q->setup.points[i], err));
         }
     }
-    /* With default attributes this cannot fail on any POSIX system that Tare runs on. */
-    (void)pthread_mutex_init(&c.lock, NULL);
-    estimate_on_threads(&c, threads);
-    (void)pthread_mutex_destroy(&c.lock);
-    for (size_t i = 0; i < count; i++) {
-        if (c.estimations[i].wanted) {
-            TARE_TRY(take_over(&out->choices[i], &c, &c.estimations[i], err));
-        }
+    TARE_TRY(estimate_all(&c, threads, err));
+    for (size_t i = 0; i < c.count; i++) {
+        TARE_TRY(take_over(&c.estimations[i], &c, err));
     }
     return TARE_OK;
 }

@@ -104,7 +104,7 @@ TARE_API tare_status tare_model_run(tare_outcome **out, const tare_model *model,
         goto done;
     }
     /* One sample at a time: the threads go into the kernels. */
-    limits.threads_per_run = options->threads > 0 ? options->threads : tare_processor_count();
+    limits.threads_per_run = tare_wanted_threads(options);
     limits.memory_bytes = options->memory_bytes;
     TARE_TRY_DONE(status, tare_session_open(&session, options, err));
     TARE_TRY_DONE(status, shapes_of(shapes, model, inputs, input_count, err));

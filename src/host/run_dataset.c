@@ -87,12 +87,12 @@ static void close_gaps(join_job *job, size_t done) {
 static tare_status run_all(join_job *job, tare_session *session, tare_feed *feed,
                            const tare_run_options *options, tare_error *err) {
     const tare_job what = {.stage = "run", .user = job, .done = join_sample, .reads_outputs = true};
-    tare_session_limits limits = {
-        .threads = options->threads, .memory_bytes = options->memory_bytes, .wants_outputs = true};
+    tare_session_limits limits = {.threads = tare_wanted_threads(options),
+                                  .memory_bytes = options->memory_bytes,
+                                  .wants_outputs = true};
     tare_run_summary summary;
     uint64_t joined;
 
-    limits.threads = limits.threads > 0 ? limits.threads : tare_processor_count();
     TARE_TRY(tare_job_measure(&limits, session, feed, options, err));
     TARE_TRY(tare_batching_choose(&limits, session, feed, options, err));
     TARE_TRY(tare_outcome_measure(&joined, &session->graph, session->repeat, job->count, err));

@@ -36,6 +36,10 @@ int tare_processor_count(void) {
     return count < 1 ? 1 : (int)count;
 }
 
+int tare_wanted_threads(const tare_run_options *run) {
+    return run->threads > 0 ? run->threads : tare_processor_count();
+}
+
 static const tare_input_shape *shape_of(const tare_input_shape *shapes, size_t count,
                                         const char *name) {
     for (size_t i = 0; i < count; i++) {
@@ -209,23 +213,21 @@ static tare_status plan_host(tare_session *session, const tare_session_limits *l
     char need[TARE_BYTES_TEXT], allowed[TARE_BYTES_TEXT];
     const tare_plan_options options = {.watched = limits->watched,
                                        .threads_per_run = session->threads_per_run};
-    const uint64_t limit = limits->memory_bytes > 0 ? limits->memory_bytes : usable_memory();
+    const bool limited = limits->memory_bytes > 0;
+    const uint64_t limit = limited ? limits->memory_bytes : usable_memory();
 
     session->threads = limits->threads > 0 ? limits->threads : tare_processor_count();
     TARE_TRY(tare_plan_build(&session->plan, &session->graph, session->backend, &options, err));
     account(session, limits);
-    while (tare_session_bytes(session) > limit) {
-        if (session->threads == 1 && limits->memory_bytes == 0) {
-            break;
-        }
-        if (session->threads == 1) {
-            return tare_fail(err, TARE_OUT_OF_MEMORY,
-                             "the run needs %s of memory with one thread, allowed are %s",
-                             tare_bytes_text(need, sizeof need, tare_session_bytes(session)),
-                             tare_bytes_text(allowed, sizeof allowed, limits->memory_bytes));
-        }
+    while (session->threads > 1 && tare_session_bytes(session) > limit) {
         session->threads--;
         account(session, limits);
+    }
+    if (limited && tare_session_bytes(session) > limit) {
+        return tare_fail(err, TARE_OUT_OF_MEMORY,
+                         "the run needs %s of memory with one thread, allowed are %s",
+                         tare_bytes_text(need, sizeof need, tare_session_bytes(session)),
+                         tare_bytes_text(allowed, sizeof allowed, limit));
     }
     return TARE_OK;
 }

@@ -154,4 +154,7 @@ void tare_session_note(const tare_session *session, const tare_run_options *run)
 /** Processors this process may use, at least 1. */
 int tare_processor_count(void);
 
+/** The threads that a run asks for, or as many as there are processors. */
+int tare_wanted_threads(const tare_run_options *run);
+
 #endif

@@ -42,31 +42,18 @@ static size_t loading_threads(int threads) {
 
 static tare_prefetch_options prefetch_options(const tare_feed *feed, int threads,
                                               const tare_run_options *options) {
-    tare_prefetch_options prefetch = tare_prefetch_defaults(feed->samples);
+    tare_prefetch_options prefetch = tare_feed_prefetch(feed, options);
     prefetch.threads = loading_threads(threads);
     prefetch.slots = (size_t)threads * 2 + 2;
-    prefetch.order = feed->order;
-    prefetch.count = feed->count;
-    prefetch.skip_bad = options->skip_bad;
-    prefetch.room = feed->room;
     return prefetch;
 }
 
 tare_status tare_workers_data_bytes(uint64_t *bytes, tare_feed *feed, int threads,
                                     const tare_run_options *options, tare_error *err) {
     tare_prefetch_options prefetch = prefetch_options(feed, threads, options);
-    size_t measured = 0, sample = 0;
-    TARE_TRY(tare_prefetch_measure(&measured, &prefetch, feed->samples, err));
-    feed->room = prefetch.room;
-    for (size_t i = 0; i < feed->shape_count; i++) {
-        const tare_input_shape *shape = &feed->shapes[i];
-        size_t input = 0;
-        if (tare_dims_bytes(&input, (tare_dtype)shape->element, shape->rank, shape->dims)) {
-            sample += input;
-        }
-    }
-    /* A function does not say beforehand what it makes; its first sample does. */
-    *bytes = measured < sample * prefetch.slots ? sample * prefetch.slots : measured;
+    size_t measured, sample;
+    TARE_TRY(tare_feed_measure(&measured, &sample, feed, &prefetch, err));
+    *bytes = measured;
     return TARE_OK;
 }
 

@@ -77,30 +77,22 @@ static void output_free(tare_output *out) {
     }
 }
 
-/* What lies at the path is going to be replaced: that must be a file, or nothing. */
-static tare_status check_target(const char *path, tare_error *err) {
-    struct stat info;
-    if (stat(path, &info) == 0) {
-        return S_ISREG(info.st_mode)
-                   ? TARE_OK
-                   : tare_fail(err, TARE_IO, "cannot write '%s': it is %s", path,
-                               S_ISDIR(info.st_mode) ? "a folder" : "not a regular file");
-    }
-    return lstat(path, &info) == 0
-               ? tare_fail(err, TARE_IO, "cannot write '%s': it is a symbolic link to nothing",
-                           path)
-               : TARE_OK;
-}
-
-/* The file itself where the path is a symbolic link. */
+/* What lies at the path is going to be replaced: that must be a file, or nothing. Where it is a
+ * symbolic link, the file it leads to is. */
 static tare_status name_files(tare_output *out, const char *path, tare_error *err) {
     static const char suffix[] = ".tmp-XXXXXX";
     struct stat info;
+    const bool is_link = lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
     size_t length;
 
-    TARE_TRY(check_target(path, err));
-    out->path =
-        lstat(path, &info) == 0 && S_ISLNK(info.st_mode) ? realpath(path, NULL) : strdup(path);
+    out->path = is_link ? realpath(path, NULL) : strdup(path);
+    if (is_link && out->path == NULL) {
+        return tare_fail(err, TARE_IO, "cannot write '%s': it is a symbolic link to nothing", path);
+    }
+    if (out->path != NULL && stat(out->path, &info) == 0 && !S_ISREG(info.st_mode)) {
+        return tare_fail(err, TARE_IO, "cannot write '%s': it is %s", path,
+                         S_ISDIR(info.st_mode) ? "a folder" : "not a regular file");
+    }
     length = out->path == NULL ? strlen(path) : strlen(out->path);
     out->temporary = malloc(length + sizeof suffix);
     if (out->path == NULL || out->temporary == NULL) {

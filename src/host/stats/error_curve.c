@@ -50,14 +50,19 @@ static void append(tare_error_curve *out, double **arrays, const tare_code_piece
     out->bins++;
 }
 
+/* Zeros are codes themselves. */
+static bool holds_zeros(const tare_code_piece *piece) {
+    return piece->low == 0.0 && piece->high == 0.0;
+}
+
 /* The squared distance of a value to the nearest code is 0 to 1/4 of a squared step, 1/12 on
- * average with a standard deviation of 0.894 of that. Values in one narrow bin have it in common;
- * zeros are codes themselves. */
+ * average with a standard deviation of 0.894 of that. Values in one narrow bin have it in common.
+ */
 static double chance_of(const tare_code_piece *pieces, size_t count) {
     double sum = 0.0, squares = 0.0;
     for (size_t i = 0; i < count; i++) {
         const tare_code_piece *piece = &pieces[i];
-        if (piece->low != 0.0 || piece->high != 0.0) {
+        if (!holds_zeros(piece)) {
             sum += piece->count;
             squares += piece->apart ? piece->count * piece->count : piece->count;
         }
@@ -80,7 +85,7 @@ tare_status tare_error_curve_init(tare_error_curve *out, tare_arena *arena,
     (void)tare_code_pieces(pieces, &span);
     for (size_t i = 0; i < count; i++) {
         append(out, arrays, &pieces[i]);
-        if (pieces[i].apart && (pieces[i].low != 0.0 || pieces[i].high != 0.0)) {
+        if (pieces[i].apart && !holds_zeros(&pieces[i])) {
             apart[out->apart_count++] = i;
         }
     }

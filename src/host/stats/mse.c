@@ -30,13 +30,11 @@
 #define STEPS     44
 /* So many of them are tried where they are chosen. */
 #define PROMISING 3
-/* The smallest scale tried, as a share of that of the full range. A single outlier is worth more
- * than this until there are 10^18 values. */
-#define SMALLEST  1e-6
-/* The smallest and the largest power of COARSE that is tried: a value that repeats may want a range
- * a little wider than the values, and a rounded zero moves the grid. */
+/* The smallest and the largest power of COARSE that is tried. A value that repeats may want a range
+ * a little wider than the values, and a rounded zero moves the grid. The last one makes a
+ * millionth: a single outlier is worth more than this until there are 10^18 values. */
 #define FIRST     (-8)
-#define LAST      454
+#define LAST      453
 /* Zero points are tried so far from the best one of a scale nearby. */
 #define NEARBY    2
 /* How many standard deviations an error may have jumped up, and another one down; how much larger
@@ -108,11 +106,7 @@ static trial try_scale(search *s, double scale, int near) {
 static size_t search_coarsely(trial *out, search *s) {
     size_t count = 0;
     for (int power = FIRST; power <= LAST; power++) {
-        const double scale = s->full.scale * pow(COARSE, power);
-        if (scale < s->full.scale * SMALLEST) {
-            break;
-        }
-        out[count] = try_scale(s, scale, -1);
+        out[count] = try_scale(s, s->full.scale * pow(COARSE, power), -1);
         if (out[count++].clipping > s->best.error) {
             break;
         }
@@ -136,12 +130,31 @@ static void search_around(search *s, const tare_grid *from, double outer, double
     }
 }
 
+/* A scale that has not been tried, and the error to expect. */
+typedef struct promise {
+    double scale, error;
+} promise;
+
+/* Keeps the best PROMISING, in order. */
+static void keep_best(promise *kept, size_t *count, promise one) {
+    size_t place = *count;
+    for (; place > 0 && kept[place - 1].error > one.error; place--) {
+        if (place < PROMISING) {
+            kept[place] = kept[place - 1];
+        }
+    }
+    if (place < PROMISING) {
+        kept[place] = one;
+        *count += *count < PROMISING ? 1 : 0;
+    }
+}
+
 /* As search_around() in the smallest steps around a coarse trial, but tries only the most promising
  * ones: the smooth part of the error is taken to be between those of the two coarse trials. */
 static void search_jumps(search *s, const trial *coarse, size_t at, size_t count) {
     const tare_grid *around = &coarse[at].grid;
     const double smooth = coarse[at].error - tare_error_curve_jumping(s->curve, around);
-    double promise[PROMISING], scales[PROMISING];
+    promise best[PROMISING];
     size_t kept = 0;
     for (int side = -1; side <= 1; side += 2) {
         const bool alone = side < 0 ? at == 0 : at + 1 == count;
@@ -151,24 +164,13 @@ static void search_jumps(search *s, const trial *coarse, size_t at, size_t count
         for (int step = side < 0 ? 0 : 1; step < STEPS / 2; step++) {
             tare_grid grid = *around;
             double error;
-            size_t place = kept < PROMISING ? kept++ : PROMISING;
             grid.scale *= pow(COARSE, (double)(side * step) / STEPS);
             error = smooth + change * step / STEPS + tare_error_curve_jumping(s->curve, &grid);
-            /* Sorted insertion; what falls off the end is forgotten. */
-            for (; place > 0 && promise[place - 1] > error; place--) {
-                if (place < PROMISING) {
-                    promise[place] = promise[place - 1];
-                    scales[place] = scales[place - 1];
-                }
-            }
-            if (place < PROMISING) {
-                promise[place] = error;
-                scales[place] = grid.scale;
-            }
+            keep_best(best, &kept, (promise){grid.scale, error});
         }
     }
     for (size_t i = 0; i < kept; i++) {
-        (void)try_scale(s, scales[i], around->zero);
+        (void)try_scale(s, best[i].scale, around->zero);
     }
 }
 
